@@ -1,0 +1,51 @@
+"""Build the static programs: `python native/compile.py [executor|probe ...]` builds into native/bin.
+
+Run by setup.py at package build time and by hand during development.  CC and CFLAGS are honoured.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import shlex
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAMS = {"seatrial-executor": "executor", "seatrial-probe": "probe"}
+WARNINGS = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wformat=2", "-Wshadow", "-Wstrict-prototypes", "-Wvla"]
+SIZE = ["-Os", "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
+LINK = ["-static", "-s", "-Wl,--gc-sections", "-Wl,-z,noexecstack"]
+
+
+def generate(directory: str) -> str:
+    """Write operations.h, generated from operations.py, into `directory`; its path is returned."""
+    from generate import header  # native/generate.py
+
+    os.makedirs(directory, exist_ok=True)
+    path = os.path.join(directory, "operations.h")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(header())
+    return path
+
+
+def build(directory: str, names: list[str] | None = None) -> None:
+    """Compile each program into `directory`; subprocess.CalledProcessError when the compiler refuses."""
+    os.makedirs(directory, exist_ok=True)
+    include = os.path.join(HERE, "build")
+    generate(include)
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    flags = shlex.split(os.environ.get("CFLAGS", ""))
+    for program, folder in PROGRAMS.items():
+        if names and folder not in names:
+            continue
+        sources = sorted(glob.glob(os.path.join(HERE, folder, "*.c")))
+        output = os.path.join(directory, program)
+        command = [*compiler, *WARNINGS, *SIZE, *flags, f"-I{include}", *sources, *LINK, "-o", output + ".new"]
+        subprocess.run(command, check=True)
+        os.replace(output + ".new", output)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, HERE)
+    build(os.path.join(HERE, "bin"), sys.argv[1:] or None)

@@ -1,0 +1,2 @@
+#include "operations.h"
+int main(void) { return PLAN_VERSION; }

@@ -1,0 +1,51 @@
+"""The build hook: cffi bindings, the two static C programs and the list of packages, which follows the folders."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from setuptools import find_namespace_packages, setup
+from setuptools.command.build_ext import build_ext
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "native"))
+
+import compile as native_programs  # noqa: E402  (native/compile.py)
+
+FOLDERS = ("native", "runtime", "conformance", "fuzz", "vm")
+DATA = ["py.typed", "*.pyi", "*.toml", "*.json", "*.html", "*.j2", "*.md"]
+
+
+def packages() -> list[str]:
+    found = []
+    for folder in FOLDERS:
+        found.append(f"seatrial.{folder}")
+        found += [
+            f"seatrial.{folder}.{name}"
+            for name in find_namespace_packages(os.path.join(HERE, folder))
+            if "__pycache__" not in name and not (folder == "native" and name.split(".")[0] in ("executor", "probe", "bindings", "bin"))
+        ]
+    return found
+
+
+class BuildExt(build_ext):
+    """Build the static executor and probe beside the bindings."""
+
+    def run(self) -> None:
+        super().run()
+        where = os.path.join(HERE, "native") if self.inplace or self.editable_mode else os.path.join(self.build_lib, "seatrial", "native")
+        native_programs.build(os.path.join(where, "bin"))
+
+    def get_outputs(self) -> list[str]:
+        where = os.path.join(self.build_lib, "seatrial", "native", "bin")
+        return [*super().get_outputs(), *(os.path.join(where, name) for name in native_programs.PROGRAMS)]
+
+
+setup(
+    packages=packages(),
+    package_data={"": DATA},
+    cffi_modules=["native/bindings/build.py:ffibuilder"],
+    cmdclass={"build_ext": BuildExt},
+    zip_safe=False,
+)
