@@ -1,0 +1,48 @@
+# Two commands from a fresh clone: `make check` runs the conformance suite, `make test` runs our own tests.
+# Both set up what they need first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+# What the build and the tests use from the distribution (Debian names).
+PACKAGES := gcc libc6-dev python3-dev python3-venv libseccomp2 runc crun
+
+NATIVE := $(wildcard native/*.py native/*/*.c native/*/*.h native/*/*.py)
+SETUP := pyproject.toml setup.py $(wildcard runtime/launcher*)
+
+.PHONY: check test unit bench lint fix clean setup packages
+
+check: setup
+	$(BIN)/seatrial check $(ARGS)
+
+test: setup
+	$(BIN)/python -X dev -m pytest -n 2 --dist loadgroup $(ARGS)
+
+unit: setup
+	$(BIN)/python -X dev -m pytest tests/unit $(ARGS)
+
+bench: setup
+	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
+
+lint: setup
+	$(BIN)/tox -e lint,type
+
+fix: setup
+	$(BIN)/ruff check --fix .
+
+setup: packages $(VENV)/.installed
+
+packages:
+	@PACKAGES="$(PACKAGES)" sh .ci/packages
+
+$(VENV)/.installed: $(SETUP) $(NATIVE)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) .tox build dist native/bin native/build native/*.so seatrial-evidence seatrial-results
+	rm -rf *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,78 @@
+"""Imports go one way: native <- runtime, conformance <- fuzz; vm imports nothing of ours."""
+
+from __future__ import annotations
+
+import ast
+import os
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ALLOWED = {
+    "native": {"native"},
+    "runtime": {"runtime", "native"},
+    "conformance": {"conformance", "native", "vm"},
+    "fuzz": {"fuzz", "conformance", "native", "vm"},
+    "vm": {"vm"},
+}
+
+
+def imported(source: str, package: str) -> set[str]:
+    """The folders of seatrial that a module's source imports, at any depth; `package` resolves relative imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "seatrial" else [node.module]
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = ".".join(parts[: len(parts) - node.level + 1])
+            names = [f"{base}.{node.module}" if node.module else base]
+        found |= {name.split(".")[1] for name in names if name.startswith("seatrial.") and "." in name}
+    return found
+
+
+def modules(folder: str) -> list[tuple[str, str]]:
+    found = []
+    for directory, _, files in os.walk(os.path.join(ROOT, folder)):
+        relative = os.path.relpath(directory, ROOT).replace(os.sep, ".")
+        found += [(os.path.join(directory, name), f"seatrial.{relative}") for name in files if name.endswith(".py")]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("folder", sorted(ALLOWED))
+def test_imports_go_one_way(folder: str) -> None:
+    wrong = []
+    for path, package in modules(folder):
+        with open(path, encoding="utf-8") as file:
+            foreign = imported(file.read(), package) - ALLOWED[folder]
+        wrong += [f"{os.path.relpath(path, ROOT)} imports seatrial.{name}" for name in sorted(foreign)]
+    assert wrong == []
+
+
+def test_the_checker_sees_every_form_of_import() -> None:
+    source = "import seatrial.vm.qemu\nfrom seatrial import fuzz\ndef f():\n    from seatrial.conformance.case import covers\n    from .. import runtime\n"
+    assert imported(source, "seatrial.native.deep") == {"vm", "fuzz", "conformance", "native"}
+
+
+@pytest.mark.parametrize("folder", sorted(ALLOWED))
+def test_package_init_is_nearly_empty(folder: str) -> None:
+    limit = 60 if folder == "runtime" else 0
+    with open(os.path.join(ROOT, folder, "__init__.py"), encoding="utf-8") as file:
+        assert len(file.read().splitlines()) <= limit
+
+
+def test_no_file_is_a_warehouse() -> None:
+    long = []
+    for folder in [*ALLOWED, "tests"]:
+        for directory, _, files in os.walk(os.path.join(ROOT, folder)):
+            for name in files:
+                path = os.path.join(directory, name)
+                if name.endswith((".py", ".c", ".h")) and "/build" not in directory:
+                    with open(path, encoding="utf-8") as file:
+                        count = sum(1 for _ in file)
+                    if count > 600:
+                        long.append(f"{os.path.relpath(path, ROOT)}: {count} lines")
+    assert long == []
