@@ -1,0 +1,19 @@
+"""The three families of trouble, never mixed: the runtime is wrong, the host cannot tell, we are wrong."""
+
+from __future__ import annotations
+
+
+class Finding(AssertionError):
+    """The runtime under test did something wrong.  A plain `assert` in a case means the same."""
+
+
+class RuntimeTimeout(Finding):
+    """An invocation of the runtime did not end within its time limit and was killed."""
+
+
+class EnvironmentProblem(Exception):
+    """The host (kernel, privilege, file system, missing program) keeps the harness from judging: no verdict."""
+
+
+class HarnessBug(Exception):
+    """The harness or a case is wrong: an unknown ledger id, an unknown need, an unreadable probe of our own."""
