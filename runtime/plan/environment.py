@@ -16,8 +16,8 @@ class CgroupHierarchy(Record):
 class Environment(Record):
     """Host and launch facts.
 
-    Descriptors are numbers in the child, as given to `seatrial.native.spawn`.  The fields about cgroups matter only when
-    the config has a mount of type `cgroup`; they may stay empty otherwise.
+    Descriptors are numbers in the child, as given to `seatrial.native.spawn`.  The fields about cgroups matter only
+    when the config has a mount of type `cgroup`; they may stay empty otherwise.
     """
 
     id: str  # container id: names the session keyring
@@ -27,6 +27,7 @@ class Environment(Record):
     namespace_fds: dict[str, int] = {}  # namespace type -> descriptor, for every namespace that is joined
     privileged: bool = True  # euid 0 with the capabilities of its user namespace
     in_user_namespace: bool = False  # the runtime itself is not in the initial user namespace: no mknod
+    hard_limits: dict[int, int] = {}  # RLIMIT_* -> hard limit of the runtime, where known; used with a user namespace
     kcore: bool = False  # /proc/kcore exists: /dev/core points to it
     state_creating: tuple[bytes, bytes] = (b"{}", b"")  # state before and after the pid, status "creating"
     state_created: tuple[bytes, bytes] = (b"{}", b"")  # the same with status "created"

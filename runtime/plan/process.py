@@ -1,0 +1,69 @@
+"""The program's own attributes: limits, scheduling, capabilities, ids.  credentials(7), capabilities(7)."""
+
+from __future__ import annotations
+
+from seatrial.runtime.plan import operation as op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from seatrial.runtime.config import Config, Process
+    from seatrial.runtime.plan.operation import Operation
+
+DEFAULT_UMASK = 0o022
+
+
+def attributes(config: Config) -> list[Operation]:
+    """What needs no order among itself, set while every capability is there."""
+    operations = []
+    if config.personality is not None:
+        operations.append(op.personality(config.personality))
+    scheduler = config.scheduler
+    if scheduler is not None:
+        operations.append(
+            op.scheduler(
+                scheduler.policy,
+                scheduler.nice,
+                scheduler.priority,
+                scheduler.flags,
+                scheduler.runtime,
+                scheduler.deadline,
+                scheduler.period,
+            )
+        )
+    if config.io_priority is not None:
+        operations.append(op.io_priority(config.io_priority.value))
+    if config.no_new_privileges:
+        operations.append(op.no_new_privs())
+    return operations
+
+
+def surroundings(process: Process) -> list[Operation]:
+    """Environment, HOME and working directory: as root, who can read passwd and enter every directory."""
+    return [op.environment(process.env), op.home(process.uid), op.chdir(process.cwd)]
+
+
+def limits(config: Config) -> list[Operation]:
+    """Resource limits in the config's order: late, so that a small one does not hit the set-up."""
+    return [op.rlimit(limit.type, limit.soft, limit.hard) for limit in config.rlimits]
+
+
+def credentials(config: Config, process: Process) -> list[Operation]:
+    """From root to the container's user.
+
+    The bounding set needs CAP_SETPCAP and the groups CAP_SETGID, so both come first; PR_SET_KEEPCAPS carries the
+    permitted set over the change of uid, so that capset can give the wanted sets afterwards.
+    """
+    operations: list[Operation] = []
+    capabilities = config.capabilities
+    if capabilities is not None:
+        operations += (op.bounding(capabilities.bounding), op.keep_caps(1))
+    operations.append(op.stdio_owner(process.uid))
+    if not config.rootless_euid:
+        # Without privilege, /proc/PID/setgroups says "deny" (user_namespaces(7)).
+        operations.append(op.groups(process.additional_gids))
+    operations.append(op.identity(process.uid, process.gid))
+    operations.append(op.chdir_retry(process.cwd))
+    if capabilities is not None:
+        operations.append(op.capset(capabilities.effective, capabilities.permitted, capabilities.inheritable))
+        operations += (op.keep_caps(0), op.ambient(capabilities.ambient))
+    return operations
