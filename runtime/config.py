@@ -78,12 +78,13 @@ class DeviceRule(Record):
 class Resources(Record):
     """Cgroup limits.  None means: leave the kernel's value alone.  Bytes, microseconds, counts; -1 is unlimited."""
 
-    devices: list[DeviceRule] = []  # the user's rules, then the defaults (convert.DEFAULT_DEVICE_RULES)
+    devices: list[DeviceRule] = []  # complete: starts with "deny all" and has the default devices; []: no filter
     memory_limit: int | None = None
     memory_reservation: int | None = None
     memory_swap: int | None = None  # memory + swap, as in OCI and v1
     memory_swappiness: int | None = None
     memory_disable_oom_killer: bool | None = None
+    memory_use_hierarchy: bool | None = None  # v1; kernels since 5.11 know nothing else
     memory_check_before_update: bool = False
     cpu_shares: int | None = None
     cpu_quota: int | None = None

@@ -1,0 +1,103 @@
+"""The linux block of the OCI document, without linux.resources."""
+
+from __future__ import annotations
+
+from seatrial.runtime import mount_options
+from seatrial.runtime.config import Config, Device, IDMap, Namespace, TimeOffset
+from seatrial.runtime.default_devices import with_defaults
+from seatrial.runtime.errors import ConfigError, UnsupportedError
+from seatrial.runtime.spec import names
+from seatrial.runtime.sysctl import normal_key
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_HIGHEST_MAJOR = 0xFFF  # the kernel's dev_t: 12 + 20 bits
+_HIGHEST_MINOR = 0xFFFFF
+
+
+def convert_linux(block: dict[str, Any], config: Config) -> None:
+    """Fill the members of `config` that come from a checked linux block.  Raises ConfigError."""
+    _refuse_unsupported(block)
+    config.namespaces = [_namespace(entry, index) for index, entry in enumerate(block.get("namespaces", ()))]
+    config.uid_mappings = _mappings(block.get("uidMappings", ()))
+    config.gid_mappings = _mappings(block.get("gidMappings", ()))
+    config.time_offsets = {
+        clock: TimeOffset(secs=entry.get("secs", 0), nanosecs=entry.get("nanosecs", 0))
+        for clock, entry in block.get("timeOffsets", {}).items()
+    }
+    listed = [_device(entry, f"linux.devices[{index}]") for index, entry in enumerate(block.get("devices", ()))]
+    # /dev/ptmx belongs to the container's own devpts (config-linux.md#default-devices); engines list the host's.
+    config.devices = with_defaults([device for device in listed if device.path != "/dev/ptmx"])
+    config.mask_paths = block.get("maskedPaths", [])
+    config.readonly_paths = block.get("readonlyPaths", [])
+    if "rootfsPropagation" in block:
+        config.rootfs_propagation = mount_options.PROPAGATION[block["rootfsPropagation"]]
+    for key, value in block.get("sysctl", {}).items():
+        normal = normal_key(key)
+        if normal in config.sysctl:
+            raise ConfigError("linux.sysctl", f"{normal} is given twice, with dots and with slashes")
+        config.sysctl[normal] = value
+    if "personality" in block:
+        config.personality = _personality(block["personality"])
+    config.cgroups.path = block.get("cgroupsPath") or None
+    if "resources" in block:
+        from seatrial.runtime.convert_resources import convert_resources
+
+        convert_resources(block["resources"], config, {device.path for device in listed})
+    if "seccomp" in block:
+        from seatrial.runtime.convert_seccomp import convert_seccomp
+
+        config.seccomp = convert_seccomp(block["seccomp"])
+
+
+def _refuse_unsupported(block: dict[str, Any]) -> None:
+    if block.get("netDevices"):
+        raise UnsupportedError("linux.netDevices")
+    if "intelRdt" in block:
+        raise UnsupportedError("linux.intelRdt")
+    if "memoryPolicy" in block:
+        raise UnsupportedError("linux.memoryPolicy")
+    if block.get("mountLabel"):
+        raise UnsupportedError("linux.mountLabel", "SELinux is not supported yet")
+
+
+def _namespace(entry: dict[str, Any], index: int) -> Namespace:
+    path = entry.get("path")
+    if path is not None and not path.startswith("/"):
+        raise ConfigError(f"linux.namespaces[{index}].path", "not an absolute path")
+    return Namespace(type=names.NAMESPACES[entry["type"]], path=path)
+
+
+def _mappings(entries: list[dict[str, int]]) -> list[IDMap]:
+    return [
+        IDMap(container_id=entry["containerID"], host_id=entry["hostID"], size=entry["size"]) for entry in entries
+    ]
+
+
+def _device(entry: dict[str, Any], path: str) -> Device:
+    kind = "c" if entry["type"] == "u" else entry["type"]
+    if kind != "p":
+        for name, highest in (("major", _HIGHEST_MAJOR), ("minor", _HIGHEST_MINOR)):
+            if name not in entry:
+                raise ConfigError(f"{path}.{name}", "missing; it is required unless type is p")
+            if not 0 <= entry[name] <= highest:
+                raise ConfigError(f"{path}.{name}", f"not between 0 and {highest}")
+    if not entry["path"].startswith("/"):
+        raise ConfigError(f"{path}.path", "not an absolute path")
+    return Device(
+        path=entry["path"],
+        type=kind,
+        major=0 if kind == "p" else entry["major"],
+        minor=0 if kind == "p" else entry["minor"],
+        mode=entry.get("fileMode", 0o666),
+        uid=entry.get("uid", 0),
+        gid=entry.get("gid", 0),
+    )
+
+
+def _personality(block: dict[str, Any]) -> int:
+    if block.get("flags"):
+        raise UnsupportedError("linux.personality.flags[0]", "the runtime-spec defines no personality flag")
+    return names.PERSONALITIES[block["domain"]]
