@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -29,6 +30,17 @@ def generate(directory: str) -> str:
     return path
 
 
+def syscalls(directory: str, compiler: list[str]) -> str:
+    """Write syscalls.h, initialisers {"name", number} of every call that <sys/syscall.h> knows, into `directory`."""
+    command = [*compiler, "-E", "-dM", "-include", "sys/syscall.h", "-x", "c", os.devnull]
+    macros = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    names = sorted(re.findall(r"^#define SYS_(\w+) ", macros, re.MULTILINE))
+    path = os.path.join(directory, "syscalls.h")
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(f'{{"{name}", SYS_{name}}},\n' for name in names)
+    return path
+
+
 def build(directory: str, names: list[str] | None = None) -> None:
     """Compile each program into `directory`; subprocess.CalledProcessError when the compiler refuses."""
     os.makedirs(directory, exist_ok=True)
@@ -36,6 +48,7 @@ def build(directory: str, names: list[str] | None = None) -> None:
     generate(include)
     compiler = shlex.split(os.environ.get("CC", "cc"))
     flags = shlex.split(os.environ.get("CFLAGS", ""))
+    syscalls(include, compiler)
     for program, folder in PROGRAMS.items():
         if names and folder not in names:
             continue
