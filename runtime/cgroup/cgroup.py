@@ -1,0 +1,221 @@
+"""A container's cgroup, whatever the hierarchy: what `place` and `from_paths` return.
+
+Life: ``create`` -> ``fd`` or ``join`` -> ``apply`` -> ... -> ``kill_all`` -> ``remove``.  When `create` raises, it has
+removed what it made, and the cgroup is not ours: neither kill nor remove it.
+
+Errors: runtime.errors.SyscallError names call, file and value ("write 7 to /sys/fs/cgroup/pids/x/pids.max: EINVAL");
+StateError when a cgroup is in use; UnsupportedError for a limit that this version of cgroups does not have.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from seatrial.runtime.cgroup.files import ABSENT, children, pids_in, write
+from seatrial.runtime.errors import StateError, SyscallError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from seatrial.runtime.config import Resources
+
+SIGKILL = 9
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)  # to an unprivileged user
+_RMDIR_TRIES = 10  # 1 ms, 2 ms ... 512 ms: dying processes leave their cgroup asynchronously
+_JOIN_TRIES = 5
+
+
+class Cgroup:
+    """The container's directory in each hierarchy.
+
+    `paths` is what state.json keeps: controller (``name=...`` for a named v1 hierarchy, "" for v2) -> absolute
+    directory.  Controllers that share a hierarchy share the directory.
+    """
+
+    __slots__ = ("paths", "tolerant")
+
+    version = 0  # 1 (v1 and hybrid) or 2
+
+    def __init__(self, paths: dict[str, str], tolerant: bool = False) -> None:
+        self.paths = paths
+        self.tolerant = tolerant  # rootless, no path asked for: a hierarchy that refuses us is left out
+
+    def directories(self) -> list[str]:
+        """The directories, each once, in join order."""
+        return list(dict.fromkeys(self.paths.values()))
+
+    def exists(self) -> bool:
+        """Whether any of the directories is there."""
+        return any(os.path.isdir(path) for path in self.directories())
+
+    # -- making and joining ---------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Make the directories and their parents; an existing cgroup is taken if it is empty and not frozen.
+
+        StateError when it has processes (in it or below) or is frozen.
+        """
+        for directory in self.directories():
+            found = _pids_below(directory)
+            if found:
+                raise StateError(f"cgroup {directory} is not empty: {len(found)} processes", "another container may use it")
+        if self.frozen():
+            raise StateError(f"cgroup {self.directories()[-1]} is frozen")
+        made: list[str] = []
+        try:
+            for directory in self.directories():
+                try:
+                    self._create_one(directory, made)
+                except SyscallError as error:
+                    if not (self.tolerant and error.errno in _REFUSED):
+                        raise
+                    self.paths = {name: path for name, path in self.paths.items() if path != directory}
+        except BaseException:
+            for directory in reversed(made):
+                try:
+                    os.rmdir(directory)
+                except OSError:
+                    break  # the error on its way out says more
+            raise
+
+    def _create_one(self, directory: str, made: list[str]) -> None:
+        make_directories(directory, made)
+
+    def fd(self) -> int:
+        """An O_PATH descriptor of the directory for CLONE_INTO_CGROUP; -1 where a process cannot be born in it (v1)."""
+        return -1
+
+    def join(self, pid: int) -> None:
+        """Move a process into the cgroup, in every hierarchy.
+
+        EINVAL is retried 5 times 30 ms apart (cgroups(7): a zombie, or a real-time task in a group without budget).
+        """
+        for directory in self.directories():
+            for attempt in range(_JOIN_TRIES):
+                try:
+                    write(directory, "cgroup.procs", pid)
+                    break
+                except SyscallError as error:
+                    if error.errno != errno.EINVAL or attempt == _JOIN_TRIES - 1:
+                        raise
+                    time.sleep(0.03)
+
+    def apply(self, resources: Resources) -> None:
+        """Write the limits that are given; None leaves the kernel's value alone."""
+        raise NotImplementedError
+
+    # -- processes ------------------------------------------------------------------------------------------------
+
+    def pids(self, recursive: bool = True) -> list[int]:
+        """Processes in the cgroup (and in those below it), each once; empty when the cgroup is gone."""
+        found: dict[int, None] = {}
+        for directory in self._process_directories():
+            found.update(dict.fromkeys(_pids_below(directory) if recursive else pids_in(directory)))
+        return list(found)
+
+    def _process_directories(self) -> list[str]:
+        return self.directories()
+
+    def populated(self) -> bool:
+        """Whether a process is in it, or below, in any hierarchy."""
+        return bool(self.pids())
+
+    def frozen(self) -> bool:
+        """Whether this cgroup itself is frozen (or freezing): a frozen ancestor does not count."""
+        raise NotImplementedError
+
+    def freeze(self) -> None:
+        """Stop every process in it and below, and wait (10 s at most) until they have stopped."""
+        raise NotImplementedError
+
+    def thaw(self) -> None:
+        """Let the processes run again."""
+        raise NotImplementedError
+
+    def kill_all(self, signal: int = SIGKILL) -> None:
+        """Signal every process in it and below, with no race against fork for SIGKILL.  Nobody there: nothing happens.
+
+        A frozen cgroup is thawed by SIGKILL, since v1 delivers none while frozen.
+        """
+        raise NotImplementedError
+
+    def _signal_each(self, signal: int) -> bool:
+        """Signal what is there now; whether anything was."""
+        found = self.pids()
+        for pid in found:
+            try:
+                os.kill(pid, signal)
+            except ProcessLookupError:
+                pass
+        return bool(found)
+
+    def _kill_frozen(self) -> None:
+        """SIGKILL under the freezer, so that none can fork away; without a freezer, until none is left."""
+        try:
+            self.freeze()
+        except SyscallError:
+            pass  # the loop below is the second best
+        try:
+            for _ in range(20):
+                if not self._signal_each(SIGKILL):
+                    return
+                self.thaw()
+                time.sleep(0.005)
+        finally:
+            self.thaw()
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def remove(self) -> None:
+        """Remove the directories and what the container made below them; absent ones are fine.
+
+        EBUSY (processes that are still dying) is retried for a second.  Parents stay, also those that `create` made.
+        """
+        for directory in reversed(self.directories()):
+            remove_tree(directory)
+
+
+def make_directories(directory: str, made: list[str]) -> list[str]:
+    """mkdir -p below a hierarchy; the directories made are appended to `made`.  Returns all levels that were missing."""
+    missing = []
+    level = directory
+    while not os.path.isdir(level):
+        missing.append(level)
+        level = os.path.dirname(level)
+    for level in reversed(missing):
+        try:
+            os.mkdir(level, 0o755)
+            made.append(level)
+        except FileExistsError:
+            pass  # somebody else made the same parent meanwhile
+        except OSError as error:
+            raise SyscallError.of("mkdir", level, error) from None
+    return missing[::-1]
+
+
+def remove_tree(directory: str) -> None:
+    """rmdir, children first where there are any."""
+    delay = 0.001
+    for attempt in range(_RMDIR_TRIES + 1):
+        try:
+            os.rmdir(directory)
+            return
+        except OSError as error:
+            if error.errno in ABSENT or not os.path.isdir(directory):
+                return
+            if error.errno != errno.EBUSY or attempt == _RMDIR_TRIES:
+                raise SyscallError.of("rmdir", directory, error) from None
+        below = children(directory)
+        for child in below:
+            remove_tree(child)
+        if not below:
+            time.sleep(delay)
+            delay *= 2
+
+
+def _pids_below(directory: str) -> list[int]:
+    found = pids_in(directory)
+    for child in children(directory):
+        found += _pids_below(child)
+    return found
