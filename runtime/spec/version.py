@@ -1,9 +1,10 @@
-"""The runtime-spec version that this runtime implements, and the versions that it accepts."""
+"""The versions of the runtime-spec that this runtime accepts in ociVersion."""
 
 from __future__ import annotations
 
-OCI_VERSION = "1.3.0"
-OCI_VERSION_MIN = "1.0.0"
+from seatrial.runtime.version import SPEC_VERSION
+
+SPEC_VERSION_MIN = "1.0.0"
 
 
 def problem(text: str) -> str:
@@ -24,7 +25,7 @@ def problem(text: str) -> str:
     if not good:
         return "expected a version in SemVer 2.0.0 form, such as 1.0.2"
     if numbers[0] != "1":
-        return f"expected a version {OCI_VERSION_MIN} to {OCI_VERSION}, or a later 1.x"
+        return f"expected a version {SPEC_VERSION_MIN} to {SPEC_VERSION}, or a later 1.x"
     return ""
 
 
