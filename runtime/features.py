@@ -17,6 +17,7 @@ UNSUPPORTED_FLAGS = ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",)  # it is about S
 
 def features() -> dict[str, Any]:
     """The Features structure.  A capability that is not implemented is said to be absent: false, or not in its list."""
+    flags = sorted(name for name in names.SECCOMP_FLAGS if name not in UNSUPPORTED_FLAGS)
     return {
         "ociVersionMin": SPEC_VERSION_MIN,
         "ociVersionMax": SPEC_VERSION,
@@ -31,8 +32,8 @@ def features() -> dict[str, Any]:
                 "actions": sorted(name for name in names.SECCOMP_ACTIONS if name not in UNSUPPORTED_ACTIONS),
                 "operators": sorted(names.SECCOMP_OPERATORS),
                 "archs": sorted(names.SECCOMP_ARCHITECTURES),
-                "knownFlags": sorted(names.SECCOMP_FLAGS),
-                "supportedFlags": sorted(name for name in names.SECCOMP_FLAGS if name not in UNSUPPORTED_FLAGS),
+                "knownFlags": flags,
+                "supportedFlags": flags,
             },
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
