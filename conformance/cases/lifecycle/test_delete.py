@@ -88,7 +88,7 @@ def test_delete_of_an_unknown_container_is_refused(runtime: Runtime, bundle: Bun
 
 @covers("runtime/delete/7", "runtime/lifecycle/28", "runtime/operations/5")
 def test_delete_removes_what_create_made(runtime: Runtime, bundle: Bundle) -> None:
-    """After delete: no state, no cgroup directory, no mount that refers to the rootfs, no process (runtime.md#delete)."""
+    """After delete: no state, no cgroup directory, no mount of the rootfs, no process (runtime.md#delete)."""
     container = runtime.create(bundle.probe("hold", report=False))
     pid, groups = container.pid, groups_of(bundle.name)
     stop(container)
