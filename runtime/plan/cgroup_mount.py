@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seatrial.runtime.mount_options import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 from seatrial.runtime.plan import operation as op
 
 TYPE_CHECKING = False
@@ -10,8 +11,7 @@ if TYPE_CHECKING:
     from seatrial.runtime.plan.environment import Environment
     from seatrial.runtime.plan.operation import Operation
 
-MS_RDONLY = 0x1
-_NOSUID_NODEV_NOEXEC = 0xE
+_NOSUID_NODEV_NOEXEC = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 
 def cgroup_mount(mount: Mount, config: Config, environment: Environment) -> list[Operation]:

@@ -13,15 +13,13 @@ from seatrial.runtime.plan.mounts import change_root, hide_paths, make_mounts, p
 from seatrial.runtime.plan.namespaces import enter
 from seatrial.runtime.plan.plan import Plan
 from seatrial.runtime.plan.process import DEFAULT_UMASK, attributes, credentials, limits, surroundings
+from seatrial.runtime.sysctl import key_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from seatrial.runtime.config import Config
     from seatrial.runtime.plan.environment import Environment
     from seatrial.runtime.plan.operation import Operation
-
-# "." and "/" change places between a sysctl's dotted name and its path below /proc/sys (sysctl.d(5)).
-_SWAP_DOTS = str.maketrans("./", "/.")
 
 
 def compile_init(config: Config, environment: Environment) -> Plan:
@@ -75,6 +73,6 @@ def _inside(config: Config) -> list[Operation]:
     if config.domainname:
         operations.append(op.domainname(config.domainname))
     # Before the read-only paths, of which /proc/sys is the usual one.
-    operations += [op.sysctl(key.translate(_SWAP_DOTS), value) for key, value in config.sysctl.items()]
+    operations += [op.sysctl(key_path(key), value) for key, value in config.sysctl.items()]
     operations += hide_paths(config)
     return operations

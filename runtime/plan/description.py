@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seatrial.native import operations as table
+from seatrial.runtime import capability
 from seatrial.runtime.plan.encode import argument_names
 
 TYPE_CHECKING = False
@@ -26,14 +27,6 @@ _ATIME = 0x70  # MOUNT_ATTR__ATIME: a field, not a flag; 0 is relatime
 _NAMESPACES = (
     (0x80, "time"), (0x20000, "mnt"), (0x2000000, "cgroup"), (0x4000000, "uts"), (0x8000000, "ipc"),
     (0x10000000, "user"), (0x20000000, "pid"), (0x40000000, "net"),
-)  # fmt: skip
-_CAPABILITIES = (
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-    "CHECKPOINT_RESTORE",
 )  # fmt: skip
 _RLIMITS = (
     "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
@@ -150,12 +143,7 @@ def _attributes(value: int) -> str:
 
 
 def _capability_names(mask: int) -> str:
-    names = [
-        _CAPABILITIES[bit] if bit < len(_CAPABILITIES) else str(bit)
-        for bit in range(mask.bit_length())
-        if mask >> bit & 1
-    ]
-    return " ".join(names) or "none"
+    return " ".join(name.removeprefix("CAP_") for name in capability.names(mask)) or "none"
 
 
 def _limit(value: int) -> str:

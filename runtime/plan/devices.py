@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from seatrial.runtime.default_devices import DEFAULT_DEVICES
+from seatrial.runtime.mount_options import MS_BIND
 from seatrial.runtime.plan import operation as op
-from seatrial.runtime.plan.mounts import MS_BIND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,14 +15,7 @@ if TYPE_CHECKING:
 _TYPES = {"c": 0o020000, "b": 0o060000, "p": 0o010000}  # S_IFCHR, S_IFBLK, S_IFIFO
 
 # Where the host has the devices that every host has; others are looked for under their own name.
-_HOST_PATHS = {
-    (1, 3): "/dev/null",
-    (1, 5): "/dev/zero",
-    (1, 7): "/dev/full",
-    (1, 8): "/dev/random",
-    (1, 9): "/dev/urandom",
-    (5, 0): "/dev/tty",
-}
+_HOST_PATHS = {numbers: path for path, numbers in DEFAULT_DEVICES.items()}
 
 
 def has_own_dev(config: Config) -> bool:
@@ -49,8 +43,10 @@ def make_devices(config: Config, environment: Environment) -> list[Operation]:
 
 def _device(device: Device, by_bind: bool) -> Operation:
     if by_bind and device.type != "p":
-        character = (device.major, device.minor) if device.type == "c" else None
-        return op.bind_device(_HOST_PATHS.get(character, device.path) if character else device.path, device.path)
+        source = device.path
+        if device.type == "c":
+            source = _HOST_PATHS.get((device.major, device.minor), source)
+        return op.bind_device(source, device.path)
     number = 0 if device.type == "p" else makedev(device.major, device.minor)
     return op.mknod(device.path, _TYPES[device.type] | device.mode, number, device.uid, device.gid)
 

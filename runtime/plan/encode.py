@@ -19,7 +19,7 @@ _i64 = struct.Struct("<q").pack
 _head = struct.Struct("<HHI").pack
 _header = struct.Struct("<4sIII").pack
 _arguments = {name: (opcode, arguments) for name, opcode, arguments, _ in OPERATIONS}
-_layouts: dict[str, tuple[int, list[Callable[[Any], bytes]]]] = {}
+_layouts: dict[str, tuple[int, tuple[Callable[[Any], bytes], ...]]] = {}
 
 
 class EncodeError(ValueError):
@@ -34,23 +34,23 @@ def argument_names(name: str) -> list[str]:
 def encode(operations: Sequence[Operation]) -> bytes:
     """The plan's bytes.  Raises EncodeError naming the operation."""
     parts = [b""]
-    total = HEADER_BYTES
-    for index, operation in enumerate(operations):
-        name = operation.name
+    for operation in operations:
+        name, values = operation.name, operation.values
         try:
             opcode, encoders = _layouts.get(name) or _layout(name)
-            payload = b"".join([encoder(value) for encoder, value in zip(encoders, operation.values, strict=True)])
-        except (ValueError, TypeError, KeyError, struct.error) as error:
-            raise EncodeError(f"operation {index + 1}, {name}: {error}") from error
-        parts += (_head(opcode, 0, len(payload)), payload)
-        total += 8 + len(payload)
-    parts[0] = _header(MAGIC, VERSION, len(operations), total)
-    return b"".join(parts)
+            if len(values) != len(encoders):
+                raise TypeError(f"{len(values)} arguments, not {len(encoders)}")
+            payload = b"".join([encoder(value) for encoder, value in zip(encoders, values, strict=False)])
+        except (ValueError, TypeError, AttributeError, KeyError, struct.error) as error:
+            raise EncodeError(f"operation {len(parts)}, {name}: {error}") from error
+        parts.append(_head(opcode, 0, len(payload)) + payload)
+    body = b"".join(parts)
+    return _header(MAGIC, VERSION, len(operations), HEADER_BYTES + len(body)) + body
 
 
-def _layout(name: str) -> tuple[int, list[Callable[[Any], bytes]]]:
+def _layout(name: str) -> tuple[int, tuple[Callable[[Any], bytes], ...]]:
     opcode, arguments = _arguments[name]
-    layout = _layouts[name] = (opcode, [_ENCODERS[argument.partition(":")[2]] for argument in arguments])
+    layout = _layouts[name] = (opcode, tuple(_ENCODERS[argument.partition(":")[2]] for argument in arguments))
     return layout
 
 

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from seatrial.runtime.mount_options import (
+    MOUNT_ATTR_RDONLY,
+    MS_BIND,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_UNBINDABLE,
+)
 from seatrial.runtime.plan import operation as op
 from seatrial.runtime.plan.cgroup_mount import cgroup_mount
 
@@ -10,16 +21,6 @@ if TYPE_CHECKING:
     from seatrial.runtime.config import Config, Mount
     from seatrial.runtime.plan.environment import Environment
     from seatrial.runtime.plan.operation import Operation
-
-MS_RDONLY = 0x1
-MS_REMOUNT = 0x20
-MS_BIND = 0x1000
-MS_REC = 0x4000
-MS_UNBINDABLE = 0x20000
-MS_PRIVATE = 0x40000
-MS_SLAVE = 0x80000
-MS_SHARED = 0x100000
-MOUNT_ATTR_RDONLY = 0x1
 
 # `mode` of the mount operation.
 _REAL_DIRECTORY = 1
