@@ -36,8 +36,8 @@ def probe_program() -> str:
 
 
 class Workshop:
-    """Makes bundles below one directory (of this worker) and removes them.  The rootfs files are hard links to a copy of the
-    probe made once, so a container that damages /probe damages this worker's copy only."""
+    """Makes bundles below one directory (of this worker) and removes them.  The rootfs files are hard links to a copy
+    of the probe made once, so a container that damages /probe damages this worker's copy only."""
 
     def __init__(self, directory: str, prefix: str) -> None:
         self.directory = directory
@@ -73,7 +73,8 @@ class Workshop:
 
 
 class Bundle:
-    """One bundle.  Change `config` (a plain dict) freely: the driver writes config.json just before it uses the bundle."""
+    """One bundle.  Change `config` (a plain dict) freely: the driver writes config.json just before it uses the
+    bundle."""
 
     def __init__(self, path: str, name: str, hook_program: str) -> None:
         self.path = path
@@ -85,8 +86,8 @@ class Bundle:
         self.frozen = False
 
     def write(self) -> str:
-        """Write config.json (from `raw` where it is set, else from `config`) and return its path.  A bundle whose `frozen` is
-        true is left as it is: for cases that write, rename or remove config.json themselves."""
+        """Write config.json (from `raw` where it is set, else from `config`) and return its path.  A bundle whose
+        `frozen` is true is left as it is: for cases that write, rename or remove config.json themselves."""
         path = os.path.join(self.path, "config.json")
         if self.frozen:
             return path
@@ -94,6 +95,12 @@ class Bundle:
         with open(path, "wb") as file:
             file.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
         return path
+
+    def cgroups_path(self) -> str | None:
+        """linux.cgroupsPath, if the config (still) has one."""
+        linux = self.config.get("linux")
+        path = linux.get("cgroupsPath") if isinstance(linux, dict) else None
+        return path if isinstance(path, str) else None
 
     # -- process ------------------------------------------------------------------------------------------------------
 
@@ -115,8 +122,8 @@ class Bundle:
         return self
 
     def probe(self, verbs: str = "", *, report: bool = True) -> Bundle:
-        """Run the probe with these verbs, `--` between them: `bundle.probe("read /x -- write /y z")`.  Words are split as a
-        shell would; a report comes first unless `report` is false."""
+        """Run the probe with these verbs, `--` between them: `bundle.probe("read /x -- write /y z")`.  Words are
+        split as a shell would; a report comes first unless `report` is false."""
         words = shlex.split(verbs)
         first = ["report"] if report else []
         return self.args(PROBE, *first, *(["--"] if first and words else []), *words)
@@ -163,8 +170,8 @@ class Bundle:
         return self
 
     def user_namespace(self, host_id: int = 100000, size: int = 65536) -> Bundle:
-        """A new user namespace where 0..size-1 are host_id.. outside; the rootfs is given to its root.  Bundles lie below
-        world-searchable directories, so that the mapped root reaches its rootfs."""
+        """A new user namespace where 0..size-1 are host_id.. outside; the rootfs is given to its root.  Bundles lie
+        below world-searchable directories, so that the mapped root reaches its rootfs."""
         self.namespace("user")
         mapping = [{"containerID": 0, "hostID": host_id, "size": size}]
         self.linux["uidMappings"] = mapping
@@ -178,8 +185,11 @@ class Bundle:
 
     # -- hooks and files ----------------------------------------------------------------------------------------------
 
-    def hook(self, kind: str, *args: str, path: str | None = None, env: list[str] | None = None, timeout: int | None = None) -> Bundle:
-        """Append a hook.  `args` are the probe's verbs and arguments (argv[0] is added); `path` is another program: then args is
+    def hook(
+        self, kind: str, *args: str, path: str | None = None, env: list[str] | None = None, timeout: int | None = None
+    ) -> Bundle:
+        """Append a hook.  `args` are the probe's verbs and arguments (argv[0] is added); `path` is another program:
+        then args is
         the complete argv.  startContainer hooks run inside the container, where the probe is /probe."""
         if kind not in HOOK_KINDS:
             raise HarnessBug(f"unknown hook kind {kind!r}")

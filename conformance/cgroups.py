@@ -31,8 +31,22 @@ class View:
         return sorted({*self.v1.values(), *([self.v2] if self.v2 else [])})
 
 
-V1_WORDS = {"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "net_cls", "net_prio",
-            "perf_event", "hugetlb", "rdma", "misc"}
+V1_WORDS = {
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "memory",
+    "devices",
+    "freezer",
+    "blkio",
+    "pids",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+    "hugetlb",
+    "rdma",
+    "misc",
+}
 
 
 def read_view(mountinfo: str | None = None) -> View:

@@ -8,11 +8,16 @@ from seatrial.conformance.errors import Finding
 from seatrial.conformance.execute import Result
 
 
-def rejected(runtime: Runtime, bundle: Bundle, *, id: str | None = None, by: str = "create", control: Bundle | None = None) -> Result:
-    """The runtime refuses the bundle: create exits non-zero (by a status, not by a crash), state of that id fails afterwards.
+def rejected(
+    runtime: Runtime, bundle: Bundle, *, id: str | None = None, by: str = "create", control: Bundle | None = None
+) -> Result:
+    """The runtime refuses the bundle: create exits non-zero (by a status, not by a crash), state of that id fails
+    afterwards.
 
-    by="start": a refusal may come as late as start, which then fails; the container is deleted.  `control`: a bundle that the
-    runtime must accept first, for a bad value whose good sibling is not in the default config.  Returns the refusing Result.
+    by="start": a refusal may come as late as start, which then fails; the container is deleted.  `control`: a bundle
+    that the
+    runtime must accept first, for a bad value whose good sibling is not in the default config.  Returns the refusing
+    Result.
     """
     runtime.prove_sane()
     if control is not None:

@@ -16,7 +16,9 @@ from seatrial.conformance.execute import Result, execute, tail, wait_pidfd
 __all__ = ["Container", "Result", "Runtime"]
 
 Option: TypeAlias = "str | int | bool | list[str]"
-DEFAULT_TIMEOUT = 10.0  # seconds for one invocation; the slowest known legitimate one (kill and delete with grace) takes 1
+DEFAULT_TIMEOUT = (
+    10.0  # seconds for one invocation; the slowest known legitimate one (kill and delete with grace) takes 1
+)
 PATH_VALUE = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -42,52 +44,104 @@ class Runtime:
 
     # -- invocations --------------------------------------------------------------------------------------------------
 
-    def command(self, *words: str, root: bool = True, timeout: float | None = None, stdin: bytes | int | None = None,
-                env: dict[str, str] | None = None, cwd: str | None = None, pass_fds: tuple[int, ...] = ()) -> Result:
+    def command(
+        self,
+        *words: str,
+        root: bool = True,
+        timeout: float | None = None,
+        stdin: bytes | int | None = None,
+        env: dict[str, str] | None = None,
+        cwd: str | None = None,
+        pass_fds: tuple[int, ...] = (),
+    ) -> Result:
         """Run the runtime with exactly these words (after `--root DIR` unless root is false) and return how it ended.
 
         `env` is added to the driver's environment.  RuntimeTimeout after `timeout` seconds (default: the session's).
         """
         argv = [self.path, *(["--root", self.root] if root else []), *words]
         limit = self.timeout if timeout is None else timeout
-        result = execute(argv, env={**self.env, **(env or {})}, timeout=limit, stdin=stdin, cwd=cwd, pass_fds=pass_fds,
-                         directory=self.directory)
+        result = execute(
+            argv,
+            env={**self.env, **(env or {})},
+            timeout=limit,
+            stdin=stdin,
+            cwd=cwd,
+            pass_fds=pass_fds,
+            directory=self.directory,
+        )
         self.journal.append(result)
         self.seconds += result.seconds
         if result.timed_out:
             raise RuntimeTimeout(result.describe())
         return result
 
-    def create(self, bundle: Bundle, id: str | None = None, check: bool = True, *, timeout: float | None = None,
-               stdin: bytes | int | None = None, env: dict[str, str] | None = None, pass_fds: tuple[int, ...] = (),
-               **options: Option) -> Container:
+    def create(
+        self,
+        bundle: Bundle,
+        id: str | None = None,
+        check: bool = True,
+        *,
+        timeout: float | None = None,
+        stdin: bytes | int | None = None,
+        env: dict[str, str] | None = None,
+        pass_fds: tuple[int, ...] = (),
+        **options: Option,
+    ) -> Container:
         """Write the bundle and create a container from it.
 
-        Options become flags: `pid_file="x"` is `--pid-file x`, `no_pivot=True` is `--no-pivot`.  With check=False a refusal is no
-        finding: look at `container.created`, a Result.
+        Options become flags: `pid_file="x"` is `--pid-file x`, `no_pivot=True` is `--no-pivot`.  With check=False a
+        refusal is no finding: look at `container.created`, a Result.
         """
         bundle.write()
         name = id or bundle.name
         container = Container(self, bundle, name)
         self.containers.append(container)
-        container.created = self.command("create", "--bundle", bundle.path, *flags(options), name, timeout=timeout, stdin=stdin,
-                                         env=env, pass_fds=pass_fds)
+        container.created = self.command(
+            "create",
+            "--bundle",
+            bundle.path,
+            *flags(options),
+            name,
+            timeout=timeout,
+            stdin=stdin,
+            env=env,
+            pass_fds=pass_fds,
+        )
         container.alive = container.created.ok
         if check:
             container.created.check()
         return container
 
-    def run(self, bundle: Bundle, check: bool = True, timeout: float | None = None, *, id: str | None = None,
-            stdin: bytes | int | None = None, env: dict[str, str] | None = None, pass_fds: tuple[int, ...] = (),
-            **options: Option) -> Result:
-        """Write the bundle and run a container from it in the foreground.  The status is that of the container's process."""
+    def run(
+        self,
+        bundle: Bundle,
+        check: bool = True,
+        timeout: float | None = None,
+        *,
+        id: str | None = None,
+        stdin: bytes | int | None = None,
+        env: dict[str, str] | None = None,
+        pass_fds: tuple[int, ...] = (),
+        **options: Option,
+    ) -> Result:
+        """Write the bundle and run a container from it in the foreground.  The status is that of the container's
+        process."""
         bundle.write()
         name = id or bundle.name
         container = Container(self, bundle, name)
         container.alive = True
         self.containers.append(container)
-        result = self.command("run", "--bundle", bundle.path, *flags(options), name, timeout=timeout, stdin=stdin, env=env,
-                              pass_fds=pass_fds)
+        result = self.command(
+            "run",
+            "--bundle",
+            bundle.path,
+            *flags(options),
+            name,
+            timeout=timeout,
+            stdin=stdin,
+            env=env,
+            pass_fds=pass_fds,
+        )
         container.created = result
         container.alive = bool(options.get("detach") or options.get("keep"))
         container.deleted = not container.alive
@@ -115,7 +169,8 @@ class Runtime:
         return parse_object(self.command("features", root=False).check())
 
     def prove_sane(self) -> None:
-        """Finding unless this runtime can create, show, start and delete the unmodified default bundle (tried once).  Checks that
+        """Finding unless this runtime can create, show, start and delete the unmodified default bundle (tried once).
+        Checks that
         expect a refusal ask this first: a runtime that refuses everything has not refused anything."""
         if self._sane is None:
             bundle = self.workshop.bundle()
@@ -150,7 +205,8 @@ class Runtime:
 
 
 class Container:
-    """A container that a case created.  `created` is the Result of create (or run); `alive` says that nobody deleted it yet."""
+    """A container that a case created.  `created` is the Result of create (or run); `alive` says that nobody deleted
+    it yet."""
 
     created: Result
 
@@ -199,8 +255,14 @@ class Container:
             self.alive, self.deleted = False, True
         return result
 
-    def exec(self, *args: str, check: bool = True, timeout: float | None = None, stdin: bytes | int | None = None,
-             **options: Option) -> Result:
+    def exec(
+        self,
+        *args: str,
+        check: bool = True,
+        timeout: float | None = None,
+        stdin: bytes | int | None = None,
+        **options: Option,
+    ) -> Result:
         """`exec ID ARGS...`."""
         result = self.runtime.command("exec", *flags(options), self.id, *args, timeout=timeout, stdin=stdin)
         return result.check() if check else result
@@ -210,7 +272,8 @@ class Container:
         return self.created.output()
 
     def wait_status(self, wanted: str, timeout: float = 5.0) -> None:
-        """Wait until state reports a status; Finding after `timeout` seconds.  For "stopped" the process is waited for first."""
+        """Wait until state reports a status; Finding after `timeout` seconds.  For "stopped" the process is waited
+        for first."""
         deadline = time.monotonic() + timeout
         if wanted == "stopped":
             self.wait(timeout)
@@ -267,7 +330,8 @@ class Container:
         return result.check() if check else result
 
     def _reap(self) -> None:
-        """The container's process becomes our child when create has ended (we are a subreaper): a shim would reap it too."""
+        """The container's process becomes our child when create has ended (we are a subreaper): a shim would reap it
+        too."""
         if self._pid is not None:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._pid, os.WNOHANG)
@@ -293,7 +357,9 @@ def parse_object(result: Result) -> dict[str, Any]:
     try:
         value = json.loads(result.stdout)
     except ValueError as error:
-        raise Finding(f"{result.describe()}: no JSON on the standard output ({error}): {tail(result.stdout, 300)!r}") from error
+        raise Finding(
+            f"{result.describe()}: no JSON on the standard output ({error}): {tail(result.stdout, 300)!r}"
+        ) from error
     if not isinstance(value, dict):
         raise Finding(f"{result.describe()}: the standard output is not a JSON object")
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Finding(AssertionError):
+class Finding(AssertionError):  # noqa: N818
     """The runtime under test did something wrong.  A plain `assert` in a case means the same."""
 
 
@@ -11,9 +11,9 @@ class RuntimeTimeout(Finding):
     """An invocation of the runtime did not end within its time limit and was killed."""
 
 
-class EnvironmentProblem(Exception):
+class EnvironmentProblem(Exception):  # noqa: N818
     """The host (kernel, privilege, file system, missing program) keeps the harness from judging: no verdict."""
 
 
-class HarnessBug(Exception):
+class HarnessBug(Exception):  # noqa: N818
     """The harness or a case is wrong: an unknown ledger id, an unknown need, an unreadable probe of our own."""

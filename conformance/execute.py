@@ -1,4 +1,5 @@
-"""Run one command line to its end: own session, output in files (a container that keeps them open blocks nobody), a time limit."""
+"""Run one command line to its end: own session, output in files (a container that keeps them open blocks nobody), a
+time limit."""
 
 from __future__ import annotations
 
@@ -9,17 +10,32 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
-from typing import IO
 
 from seatrial.conformance.errors import EnvironmentProblem, Finding
 
 OUTPUT_LIMIT = 8 << 20  # bytes of a stream that are kept
 
 
+class Stream:
+    """An unlinked file in `directory` that takes a standard stream; closed when nobody refers to it any more."""
+
+    def __init__(self, directory: str | None) -> None:
+        self.fd, path = tempfile.mkstemp(dir=directory)
+        os.unlink(path)
+
+    def read(self) -> str:
+        """The content so far, without moving the offset, which the writers share."""
+        data = os.pread(self.fd, OUTPUT_LIMIT, 0)
+        return data.decode("utf-8", "backslashreplace")
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
 @dataclass(slots=True)
 class Result:
-    """How an invocation ended.  `status` is the exit status, or -N when signal N ended it.  Streams that still grow (a detached
-    container writes to them) can be read again with `output()`."""
+    """How an invocation ended.  `status` is the exit status, or -N when signal N ended it.  Streams that still grow
+    (a detached container writes to them) can be read again with `output()`."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
@@ -28,7 +44,7 @@ class Result:
     stderr: str
     seconds: float
     timed_out: bool
-    stdout_file: IO[bytes] = field(repr=False)
+    stream: Stream = field(repr=False)
 
     @property
     def ok(self) -> bool:
@@ -41,8 +57,9 @@ class Result:
         return self.status < 0
 
     def output(self) -> str:
-        """Everything written to the standard output up to now, by the runtime and by the container that inherited it."""
-        return read_stream(self.stdout_file)
+        """Everything written to the standard output up to now, by the runtime and by the container that inherited
+        it."""
+        return self.stream.read()
 
     def check(self) -> Result:
         """Itself; Finding when the status is not 0."""
@@ -65,12 +82,6 @@ def tail(text: str, limit: int = 2000) -> str:
     return text if len(text) <= limit else "..." + text[-limit:]
 
 
-def read_stream(file: IO[bytes]) -> str:
-    """A stream file's content so far, without moving its offset (which the writers share)."""
-    data = os.pread(file.fileno(), OUTPUT_LIMIT, 0)
-    return data.decode("utf-8", "backslashreplace")
-
-
 def wait_pidfd(pidfd: int, seconds: float) -> bool:
     """True when the process behind a pidfd ended within the time (pidfd_open(2): readable at the end)."""
     poller = select.poll()
@@ -78,26 +89,43 @@ def wait_pidfd(pidfd: int, seconds: float) -> bool:
     return bool(poller.poll(max(0, seconds) * 1000))
 
 
-def execute(argv: list[str], *, env: dict[str, str], timeout: float, stdin: bytes | int | None = None, cwd: str | None = None,
-            pass_fds: tuple[int, ...] = (), directory: str | None = None) -> Result:
+def execute(
+    argv: list[str],
+    *,
+    env: dict[str, str],
+    timeout: float,
+    stdin: bytes | int | None = None,
+    cwd: str | None = None,
+    pass_fds: tuple[int, ...] = (),
+    directory: str | None = None,
+) -> Result:
     """Run `argv` for at most `timeout` seconds.
 
-    `stdin` is the input's bytes, a descriptor, or None for /dev/null.  `directory` holds the (unlinked) output files.  When the
+    `stdin` is the input's bytes, a descriptor, or None for /dev/null.  `directory` holds the (unlinked) output files.
+    When the
     time is up, the whole process group is killed and `timed_out` is set.  EnvironmentProblem when it cannot be started.
     """
-    stdout = tempfile.TemporaryFile(dir=directory)  # closed when the Result goes away
-    stderr = tempfile.TemporaryFile(dir=directory)
-    source: int | IO[bytes] = subprocess.DEVNULL
+    stdout, stderr = Stream(directory), Stream(directory)
+    given: Stream | None = None
+    source = subprocess.DEVNULL
     if isinstance(stdin, bytes):
-        source = tempfile.TemporaryFile(dir=directory)
-        source.write(stdin)
-        source.seek(0)
+        given = Stream(directory)
+        os.pwrite(given.fd, stdin, 0)
+        source = given.fd
     elif stdin is not None:
         source = stdin
     start = time.monotonic()
     try:
-        process = subprocess.Popen(argv, stdin=source, stdout=stdout, stderr=stderr, env=env, cwd=cwd, pass_fds=pass_fds,
-                                   start_new_session=True)
+        process = subprocess.Popen(
+            argv,
+            stdin=source,
+            stdout=stdout.fd,
+            stderr=stderr.fd,
+            env=env,
+            cwd=cwd,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
     except OSError as error:
         raise EnvironmentProblem(f"cannot start {argv[0]}: {error.strerror}") from error
     timed_out = False
@@ -109,12 +137,8 @@ def execute(argv: list[str], *, env: dict[str, str], timeout: float, stdin: byte
         if process.poll() is None:
             _kill_group(process.pid)
         status = process.wait()
-        if not isinstance(source, int):
-            source.close()
     seconds = time.monotonic() - start
-    result = Result(tuple(argv), env, status, read_stream(stdout), read_stream(stderr), seconds, timed_out, stdout)
-    stderr.close()
-    return result
+    return Result(tuple(argv), env, status, stdout.read(), stderr.read(), seconds, timed_out, stdout)
 
 
 def _kill_group(pid: int) -> None:

@@ -40,7 +40,8 @@ class Requirement:
 
 
 def parse(text: str) -> dict[str, Requirement]:
-    """Requirements by id, in file order.  HarnessBug names the row that is malformed, repeated or uses an unknown word."""
+    """Requirements by id, in file order.  HarnessBug names the row that is malformed, repeated or uses an unknown
+    word."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -19,7 +19,49 @@ from seatrial.conformance.errors import HarnessBug
 if TYPE_CHECKING:
     from seatrial.conformance.driver import Runtime
 
-CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"]  # by number, capabilities(7)
+CAPABILITIES = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+]  # by number, capabilities(7)
 
 
 def _read(path: str) -> str:
@@ -126,7 +168,11 @@ def _smp() -> str | None:
 
 
 def _systemd() -> str | None:
-    return None if os.path.isdir("/run/systemd/system") and _read("/proc/1/comm").strip() == "systemd" else "systemd is not the init process"
+    return (
+        None
+        if os.path.isdir("/run/systemd/system") and _read("/proc/1/comm").strip() == "systemd"
+        else "systemd is not the init process"
+    )
 
 
 def _always() -> str | None:
@@ -183,7 +229,8 @@ def check_word(word: str) -> None:
 
 
 def unmet(word: str, runtime: Runtime | None = None) -> str | None:
-    """Why the need is not met, or None when it is.  Answers about the host are remembered for the life of the process."""
+    """Why the need is not met, or None when it is.  Answers about the host are remembered for the life of the
+    process."""
     command = COMMANDS.get(word) or (word[8:] if word.startswith("command:") else None)
     if command is not None:
         if runtime is None or runtime.offers(command):
@@ -200,7 +247,11 @@ def _host(word: str) -> str | None:
     prefix, argument = (word[:8], word[8:]) if word.startswith("kernel>=") else word.split(":", 1)
     if prefix == "kernel>=":
         release = os.uname().release
-        return None if kernel_version(release) >= kernel_version(argument) else f"kernel {release} is older than {argument}"
+        return (
+            None
+            if kernel_version(release) >= kernel_version(argument)
+            else f"kernel {release} is older than {argument}"
+        )
     if prefix == "cap":
         return _capability(argument)
     if prefix == "cgroup":

@@ -1,25 +1,27 @@
-"""The pytest plugin that conformance cases run under: `pytest -p seatrial.conformance.plugin conformance/cases --runtime PATH`."""
+"""The pytest plugin for conformance cases: `pytest -p seatrial.conformance.plugin conformance/cases --runtime PATH`."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-import tempfile
+import signal
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
 from seatrial.conformance import case as case_module
-from seatrial.conformance import checks, ledger, needs, probe
-from seatrial.conformance.bundle import Bundle, Workshop
+from seatrial.conformance import checks, ledger, needs
+from seatrial.conformance.airlock import VIEW_ENV
+from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.driver import DEFAULT_TIMEOUT, Runtime
-from seatrial.conformance.errors import EnvironmentProblem, Finding, HarnessBug
+from seatrial.conformance.errors import Finding, HarnessBug
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report
+from seatrial.conformance.session import Session, run_report
 
 CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
+CASE_TIMEOUTS = 6  # a case may take as long as so many timeouts of the runtime
 MARKERS = (
     "covers(*ids): ledger ids that the case verifies",
     "needs(*words): what host or runtime must offer for a verdict",
@@ -30,37 +32,39 @@ MARKERS = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a conformance run."""
     group = parser.getgroup("seatrial", "OCI runtime conformance")
-    group.addoption("--runtime", metavar="PATH", help="the runtime under test (default: seatrial-runtime beside the interpreter)")
-    group.addoption("--profile", choices=case_module.PROFILES, default="spec", help="which verdict to give (default: spec)")
-    group.addoption("--runtime-timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS",
-                    help=f"limit for one invocation of the runtime (default: {DEFAULT_TIMEOUT:g})")
-    group.addoption("--workdir", metavar="DIR", help="where bundles are made (default: a temporary directory)")
+    add = group.addoption
+    add("--runtime", metavar="PATH", help="the runtime under test (default: seatrial-runtime beside the interpreter)")
+    add("--profile", choices=(*case_module.PROFILES, "all"), default="spec", help="which verdict to give")
+    add("--shard", metavar="I/N", help="only the I-th of N parts of the cases")
+    limit = f"limit for one invocation of the runtime (default: {DEFAULT_TIMEOUT:g})"
+    add("--runtime-timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS", help=limit)
+    add("--workdir", metavar="DIR", help="where bundles are made (default: /tmp)")
+    add("--results", metavar="FILE", help="append the stamp and the result lines to this file")
+    add("--evidence", metavar="DIR", help="write a directory for each failure below this one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; test modules of one name in several topics need importlib mode."""
+    """Register the markers and the recorder; test modules of one name in several topics need importlib mode."""
+    from seatrial.conformance.recorder import Recorder
+
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.option.importmode = "importlib"
+    parse_shard(config.getoption("shard"))
+    config.pluginmanager.register(Recorder(config), "seatrial-recorder")
 
 
-def default_runtime() -> str:
-    """The reference runtime, installed beside the running interpreter."""
-    return os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """(index from 0, number of shards) of `I/N`; pytest.UsageError when it is not of that form."""
+    if not text:
+        return 0, 1
+    part, _, whole = text.partition("/")
+    if not (part.isdigit() and whole.isdigit() and 1 <= int(part) <= int(whole)):
+        raise pytest.UsageError(f"--shard {text}: expected I/N with 1 <= I <= N")
+    return int(part) - 1, int(whole)
 
 
-def resolve_runtime(name: str | None) -> str:
-    """The absolute path of the runtime to test; EnvironmentProblem when it is missing or not executable."""
-    wanted = name or default_runtime()
-    path = shutil.which(wanted) if os.sep not in wanted else wanted
-    if path is None or not os.path.isfile(path):
-        raise EnvironmentProblem(f"no runtime at {wanted}")
-    if not os.access(path, os.X_OK):
-        raise EnvironmentProblem(f"{wanted} is not executable")
-    return os.path.abspath(path)
-
-
-# -- collection ---------------------------------------------------------------------------------------------------------
+# -- collection --------------------------------------------------------------------------------------------------------
 
 
 @pytest.hookimpl(wrapper=True)
@@ -78,13 +82,12 @@ def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, An
 
 def is_case(item: pytest.Item) -> bool:
     """Whether an item is a conformance case (other tests may run with the plugin loaded)."""
-    return os.path.commonpath([CASES, str(item.path)]) == CASES or item.get_closest_marker("covers") is not None
+    return item.get_closest_marker("covers") is not None or str(item.path).startswith(CASES + os.sep)
 
 
 def case_id(item: pytest.Item) -> str:
     """The stable name of a case: its path below cases/, `::`, its name."""
-    relative = os.path.relpath(str(item.path), CASES)
-    return f"{relative}::{item.nodeid.partition('::')[2]}"
+    return f"{os.path.relpath(str(item.path), CASES)}::{item.nodeid.partition('::')[2]}"
 
 
 def mark_words(item: pytest.Item, name: str) -> tuple[str, ...]:
@@ -106,13 +109,22 @@ def check_marks(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the cases of the other profile."""
+    """Leave out the cases of the other profile and of the other shards (a case's shard follows from its name alone)."""
     wanted = config.getoption("profile")
-    other = [item for item in items if (names := mark_words(item, "profile")) and wanted not in names]
+    index, shards = parse_shard(config.getoption("shard"))
+    kept: list[pytest.Item] = []
+    other: list[pytest.Item] = []
+    for item in items:
+        names = mark_words(item, "profile")
+        in_profile = not names or wanted in names or wanted == "all"
+        in_shard = zlib.crc32(case_id(item).encode()) % shards == index
+        (kept if in_profile and in_shard else other).append(item)
     if other:
         config.hook.pytest_deselected(items=other)
-        left_out = set(map(id, other))
-        items[:] = [item for item in items if id(item) not in left_out]
+        items[:] = kept
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -120,50 +132,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a case whose needs are not met, before any fixture is made."""
     if not is_case(item):
         return
-    words = mark_words(item, "needs")
-    runtime = session_of(item.config).runtime if any(_asks_runtime(word) for word in words) else None
-    for word in words:
-        reason = needs.unmet(word, runtime)
+    session = session_of(item.config)  # first: it confines this process, which decides what the host seems to offer
+    for word in mark_words(item, "needs"):
+        reason = needs.unmet(word, session.runtime)
         if reason:
             pytest.skip(f"{word}: {reason}")
 
 
-def _asks_runtime(word: str) -> bool:
-    return word in needs.COMMANDS or word.startswith("command:")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Limit the time of a case: one that waits for ever (for a file, a socket) is a finding, not a stuck run."""
+    limit = item.config.getoption("runtime_timeout") * CASE_TIMEOUTS
 
+    def expired(number: int, frame: object) -> None:
+        raise Finding(f"the case is not finished after {limit:g} s")
 
-# -- what one worker shares between its cases -----------------------------------------------------------------------------
-
-
-class Session:
-    """The runtime, the workshop and the default report of one worker process."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        path = resolve_runtime(config.getoption("runtime"))
-        base = config.getoption("workdir")
-        self.directory = tempfile.mkdtemp(prefix="seatrial-", dir=base or "/tmp")
-        os.chmod(self.directory, 0o755)
-        self.workshop = Workshop(os.path.join(self.directory, "bundles"), f"st-{os.getpid()}")
-        self.runtime = Runtime(path, self.directory, self.workshop, timeout=config.getoption("runtime_timeout"))
-        self._default: Report | Finding | None = None
-
-    def default_report(self) -> Report:
-        """The probe's report from the unmodified default bundle: one run for all cases of this worker."""
-        if self._default is None:
-            bundle = self.workshop.bundle()
-            try:
-                self._default = run_report(self.runtime, bundle)
-            except Finding as error:
-                self._default = error
-            finally:
-                self.workshop.remove(bundle)
-        if isinstance(self._default, Finding):
-            raise Finding(str(self._default))
-        return self._default
-
-    def close(self) -> None:
-        """Remove the worker's directory."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+    previous = signal.signal(signal.SIGALRM, expired)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 _SESSION = pytest.StashKey[Session]()
@@ -172,8 +162,15 @@ _SESSION = pytest.StashKey[Session]()
 def session_of(config: pytest.Config) -> Session:
     """This worker's session, made when first asked for."""
     if _SESSION not in config.stash:
-        config.stash[_SESSION] = Session(config)
+        option = config.getoption
+        view = os.environ.get(VIEW_ENV)
+        config.stash[_SESSION] = Session(option("runtime"), option("workdir"), option("runtime_timeout"), view)
     return config.stash[_SESSION]
+
+
+def existing_session(config: pytest.Config) -> Session | None:
+    """This worker's session if it could be made."""
+    return config.stash.get(_SESSION, None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -182,41 +179,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[_SESSION].close()
 
 
-def run_report(runtime: Runtime, bundle: Bundle, **options: Any) -> Report:
-    """Run the bundle and read the probe's output; Finding when the run fails or prints nothing readable."""
-    result = runtime.run(bundle, **options)
-    return probe.parse(result.stdout, result)
-
-
-# -- fixtures -----------------------------------------------------------------------------------------------------------
+# -- fixtures ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
-    """The runtime under test.  Containers that the case leaves are deleted afterwards."""
-    driver = session_of(request.config).runtime
-    driver.journal.clear()
-    yield driver
-    for container in reversed(driver.containers):
-        container.discard()
-    driver.containers.clear()
+    """The runtime under test.  Containers that the case leaves are deleted afterwards, and what is left then is a
+    finding."""
+    session = session_of(request.config)
+    session.begin_case()
+    yield session.runtime
+    session.end_case()
 
 
 @pytest.fixture
-def make_bundle(request: pytest.FixtureRequest, runtime: Runtime) -> Iterator[Callable[[], Bundle]]:
+def make_bundle(request: pytest.FixtureRequest, runtime: Runtime) -> Callable[[], Bundle]:
     """Makes further bundles."""
-    workshop = session_of(request.config).workshop
-    made: list[Bundle] = []
-
-    def make() -> Bundle:
-        made.append(workshop.bundle())
-        return made[-1]
-
-    yield make
-    for container in runtime.containers:
-        container.discard()
-    for bundle in made:
-        workshop.remove(bundle)
+    return session_of(request.config).new_bundle
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ INFINITY = (1 << 64) - 1  # RLIM_INFINITY as the probe prints it
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """The outcome of one verb: `errno` is the error's name ("EPERM") or None, `value` what the verb read or returned."""
+    """The outcome of one verb: `errno` is the error's name ("EPERM") or None, `value` what the verb read or
+    returned."""
 
     verb: str
     args: tuple[str, ...]
@@ -102,8 +103,8 @@ def _words(options: str | list[str]) -> set[str]:
 
 
 def parse(text: str, result: Result | None = None) -> Report:
-    """The report and verb outcomes in the probe's output.  Lines that are not JSON (a program's own output) are passed over.
-    A run without a report gives a Report with empty data."""
+    """The report and verb outcomes in the probe's output.  Lines that are not JSON (a program's own output) are
+    passed over. A run without a report gives a Report with empty data."""
     data: dict[str, Any] = {}
     verbs: list[Verb] = []
     for line in text.splitlines():
@@ -118,7 +119,15 @@ def parse(text: str, result: Result | None = None) -> Report:
                 raise Finding(f"the probe speaks {entry['schema']!r}, not {SCHEMA!r}")
             data = entry
         elif "verb" in entry:
-            verbs.append(Verb(entry["verb"], tuple(entry.get("args", ())), bool(entry["ok"]), entry.get("errno"), entry.get("value")))
+            verbs.append(
+                Verb(
+                    entry["verb"],
+                    tuple(entry.get("args", ())),
+                    bool(entry["ok"]),
+                    entry.get("errno"),
+                    entry.get("value"),
+                )
+            )
     if not data and not verbs:
         where = f"{result.describe()}: " if result else ""
         raise Finding(f"{where}the probe printed nothing readable: {tail(text, 500)!r}")

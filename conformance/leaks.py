@@ -1,0 +1,158 @@
+"""What a case left behind: state entries, cgroups, mounts, processes.  Found after its containers were deleted, then
+removed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from seatrial.conformance import cgroups, subtree
+from seatrial.native import mount_api
+
+GRACE = 0.25  # seconds for what the kernel finishes after delete has returned (a killed process, an emptied cgroup)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Sets of names: entries of the runtime's state directory, cgroup directories, mounts as (id, target), pids."""
+
+    entries: frozenset[str]
+    cgroups: frozenset[str]
+    mounts: frozenset[tuple[int, str]]
+    processes: frozenset[int]
+
+
+class Watch:
+    """Looks at one worker's surroundings.
+
+    Confined (own mount namespace, own cgroup root), everything new is a leak.  Otherwise others share the host, and
+    only what bears our name counts: cgroups whose name starts with `prefix`, mounts below `directory`.
+    """
+
+    def __init__(self, state: str, directory: str, prefix: str, confined: bool) -> None:
+        self.state = state
+        self.directory = directory
+        self.prefix = prefix
+        self.confined = confined
+        self._hierarchies = cgroups.read_view().hierarchies()
+
+    def take(self) -> Snapshot:
+        """The present condition."""
+        reap()
+        return Snapshot(
+            frozenset(_names(self.state)), frozenset(self._cgroups()), frozenset(self._mounts()), frozenset(children())
+        )
+
+    def compare(self, before: Snapshot, excused: Iterable[str] = ()) -> list[str]:
+        """One line for each thing that is there now and was not before.  `excused` are cgroup paths (from the view's
+        root)
+        whose ancestors may stay: a runtime makes them on the way, and another container may use them."""
+        now = self.take()
+        parents = {os.path.dirname(os.path.normpath("/" + path.lstrip("/"))) for path in excused}
+        found = [f"state entry {name}" for name in sorted(now.entries - before.entries)]
+        for path in sorted(now.cgroups - before.cgroups):
+            inner = self._inner(path)
+            if not any(parent == inner or parent.startswith(inner + "/") for parent in parents):
+                found.append(f"cgroup {path}")
+        found += [f"mount {target}" for _, target in sorted(now.mounts - before.mounts)]
+        found += [f"process {pid} ({describe(pid)})" for pid in sorted(now.processes - before.processes)]
+        return found
+
+    def clean(self, before: Snapshot) -> None:
+        """Remove everything that is there now and was not before."""
+        now = self.take()
+        for pid in now.processes - before.processes:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        for _, target in sorted(now.mounts - before.mounts, reverse=True):
+            with contextlib.suppress(OSError):
+                mount_api.umount(target, mount_api.MNT_DETACH)
+        for path in sorted(now.cgroups - before.cgroups, reverse=True):
+            subtree.remove(path, GRACE)
+        for name in now.entries - before.entries:
+            shutil.rmtree(os.path.join(self.state, name), ignore_errors=True)
+        reap()
+
+    def _inner(self, path: str) -> str:
+        for root in self._hierarchies:
+            if path.startswith(root + "/"):
+                return path[len(root) :]
+        return path
+
+    def _cgroups(self) -> Iterable[str]:
+        for root in self._hierarchies:
+            stack = [root]
+            while stack:
+                directory = stack.pop()
+                for path in _directories(directory):
+                    if self.confined or os.path.basename(path).startswith(self.prefix):
+                        yield path
+                    if self.confined:
+                        stack.append(path)
+
+    def _mounts(self) -> Iterable[tuple[int, str]]:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                words = line.split(" ", 5)
+                if self.confined or words[4].startswith(self.directory + "/"):
+                    yield int(words[0]), words[4]
+
+
+def children() -> set[int]:
+    """Our children: with PR_SET_CHILD_SUBREAPER, also the orphans of the runtimes that we started.  (Needs
+    CONFIG_PROC_CHILDREN, as CRIU does; without it nothing is seen.)"""
+    found: set[int] = set()
+    for task in _names("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+                found.update(int(word) for word in file.read().split())
+        except OSError:
+            continue
+    return found
+
+
+def reap() -> None:
+    """Collect the zombies among the orphans that became our children."""
+    for pid in children():
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def settle(look: Callable[[], list[str]]) -> list[str]:
+    """What `look` still finds after a short grace."""
+    import time
+
+    deadline = time.monotonic() + GRACE
+    pause = 0.002
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause *= 2
+    return found
+
+
+def describe(pid: int) -> str:
+    """The command line of a process, shortened."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read(120).replace(b"\0", b" ").decode("utf-8", "replace").strip() or "no command line"
+    except OSError:
+        return "gone"
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+def _directories(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []

@@ -1,0 +1,219 @@
+"""Turns pytest's reports into result lines: classifies in the worker, writes in the controlling process."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Generator
+from typing import IO, Any
+
+import pytest
+
+from seatrial.conformance import evidence, outcome, plugin, stamp
+from seatrial.conformance.airlock import VIEW_ENV
+from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
+from seatrial.conformance.results import CaseResult
+from seatrial.conformance.session import resolve_runtime
+
+PROPERTY = "seatrial"
+EXHAUSTED = (errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EDQUOT)
+REASON_LIMIT = 1000  # characters of a reason in a result line
+
+
+class Recorder:
+    """One per process.  In a worker (or without xdist) it attaches what it knows to each report; in the controlling
+    process it merges the phases of a case and writes its line."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self.is_worker = worker is not None
+        self.stamp: dict[str, Any] | None = json.loads(worker["seatrial_stamp"]) if worker is not None else None
+        self._file: IO[str] | None = None
+        self._phases: dict[str, list[dict[str, Any]]] = {}
+        self._seconds: dict[str, float] = {}
+        self._started = time.monotonic()
+        self._runtime_mark = 0.0
+
+    # -- the controlling process ---------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        """Write the stamp before anything is judged."""
+        if self.is_worker or self.config.option.collectonly or not self.config.getoption("results"):
+            return
+        path = self.config.getoption("results")
+        try:
+            runtime = resolve_runtime(self.config.getoption("runtime"))
+            airlock = VIEW_ENV in os.environ
+            self.stamp = stamp.make(runtime, self.config.getoption("profile"), airlock)
+            self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  (closed in sessionfinish)
+        except EnvironmentProblem as error:
+            pytest.exit(str(error), returncode=outcome.ENVIRONMENT)
+        except OSError as error:
+            pytest.exit(f"cannot write {path}: {error.strerror}", returncode=outcome.ENVIRONMENT)
+        self._write({"kind": "stamp", **self.stamp})
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """xdist: give each worker the stamp, for its evidence."""
+        node.workerinput["seatrial_stamp"] = json.dumps(self.stamp)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """xdist: the first worker's collection says how many cases there are."""
+        self._announce(ids)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Without xdist: say how many cases there are."""
+        if not self.is_worker and session.items:
+            self._announce([item.nodeid for item in session.items])
+
+    def _announce(self, ids: list[str]) -> None:
+        if self._file is not None and not getattr(self, "_announced", False):
+            self._announced = True
+            topics = Counter(case_of_nodeid(name).partition("/")[0] for name in ids)
+            self._write({"kind": "plan", "cases": len(ids), "topics": dict(sorted(topics.items()))})
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A module that cannot be collected is a bug of ours."""
+        if report.failed and self._file is not None:
+            self._line(case_of_nodeid(report.nodeid), [_payload(outcome.HARNESS_BUG, _tail(report.longreprtext))])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect the phases; after the last one write the line."""
+        if self._file is None:
+            return
+        payloads = [value for name, value in report.user_properties if name == PROPERTY and isinstance(value, dict)]
+        crashed = report.when not in ("setup", "call", "teardown")
+        if crashed:
+            payloads = [_payload(outcome.HARNESS_BUG, _tail(report.longreprtext))]
+        phases = self._phases.setdefault(report.nodeid, [])
+        phases += payloads
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
+        if phases and (crashed or report.when == "teardown"):
+            del self._phases[report.nodeid]
+            self._line(case_of_nodeid(report.nodeid), phases, self._seconds[report.nodeid])
+
+    def _line(self, case: str, phases: list[dict[str, Any]], seconds: float = 0.0) -> None:
+        final = outcome.heaviest(phase["outcome"] for phase in phases)
+        reasons = [phase["reason"] for phase in phases if phase["outcome"] == final and phase["reason"]]
+        directories = [phase["evidence"] for phase in phases if phase["evidence"]]
+        result = CaseResult(
+            case=case,
+            requirements=tuple(dict.fromkeys(name for phase in phases for name in phase["requirements"])),
+            outcome=final,
+            profile=str(self.config.getoption("profile")),
+            reason="; ".join(dict.fromkeys(reasons)),
+            seconds=round(seconds, 6),
+            runtime_seconds=round(sum(phase["runtime_seconds"] for phase in phases), 6),
+            evidence=directories[0] if directories else None,
+        )
+        assert self._file is not None
+        self._file.write(result.line() + "\n")
+
+    def pytest_sessionfinish(self) -> None:
+        """Check that the binary is still the one that was stamped, and close the file."""
+        if self._file is None or self.stamp is None:
+            return
+        runtime = self.stamp["runtime"]
+        try:
+            same = stamp.digest(runtime["realpath"]) == runtime["digest"]
+        except EnvironmentProblem:
+            same = False
+        if not same:
+            self._line("runtime", [_payload(outcome.ENVIRONMENT_ERROR, f"{runtime['path']} changed during the run")])
+        self._write({"kind": "end", "seconds": round(time.monotonic() - self._started, 3)})
+        self._file.close()
+        self._file = None
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps(entry) + "\n")
+
+    # -- the process that runs the cases -------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach outcome, reason, requirements and evidence to the report of each phase."""
+        report = yield
+        if plugin.is_case(item):
+            payload = self._examine(item, call, report)
+            payload["requirements"] = list(plugin.mark_words(item, "covers"))
+            report.user_properties = [*report.user_properties, (PROPERTY, payload)]
+        return report
+
+    def _examine(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any]:
+        session = plugin.existing_session(item.config)
+        directory = None
+        found, reason = outcome.PASSED, ""
+        if call.excinfo is not None:
+            found, reason = self._classify(call.excinfo, report)
+            base = item.config.getoption("evidence")
+            if base and found != outcome.SKIPPED:
+                try:
+                    directory = self._evidence(base, item, report, session)
+                except OSError as error:
+                    reason += f" (no evidence: {error})"
+            if found not in outcome.EXECUTED and found != outcome.SKIPPED and session is not None:
+                # an exception that nobody foresaw: with a runtime that cannot even run the default bundle, its fault
+                unforeseen = not isinstance(call.excinfo.value, (HarnessBug, EnvironmentProblem, OSError))
+                if found == outcome.HARNESS_BUG and unforeseen and not session.runtime.sane():
+                    found = outcome.FAILED
+        payload = _payload(found, reason, directory)
+        if session is not None:
+            payload["runtime_seconds"] = session.runtime.seconds - self._runtime_mark
+            self._runtime_mark = session.runtime.seconds
+        return payload
+
+    def _classify(self, excinfo: pytest.ExceptionInfo[BaseException], report: pytest.TestReport) -> tuple[str, str]:
+        error = excinfo.value
+        if isinstance(error, pytest.skip.Exception):
+            return outcome.SKIPPED, str(error.msg)
+        if isinstance(error, AssertionError | pytest.fail.Exception):
+            return outcome.FAILED, _message(excinfo)
+        if isinstance(error, EnvironmentProblem):
+            return outcome.ENVIRONMENT_ERROR, _message(excinfo)
+        if isinstance(error, OSError) and error.errno in EXHAUSTED:
+            return outcome.ENVIRONMENT_ERROR, _message(excinfo)
+        return outcome.HARNESS_BUG, f"{excinfo.typename}: {_message(excinfo)}"
+
+    def _evidence(self, base: str, item: pytest.Item, report: pytest.TestReport, session: Any) -> str:
+        option = self.config.getoption
+        description = {
+            "case": plugin.case_id(item),
+            "test": str(item.path) + "::" + item.nodeid.partition("::")[2],
+            "requirements": list(plugin.mark_words(item, "covers")),
+            "phase": report.when,
+            "profile": option("profile"),
+            "runtime": session.runtime.path if session is not None else option("runtime"),
+            "digest": self.stamp["runtime"]["digest"] if self.stamp else None,
+            "view": os.environ.get(VIEW_ENV),
+            "timeout": option("runtime_timeout"),
+        }
+        runtime = session.runtime if session is not None else None
+        return evidence.collect(os.path.abspath(base), description, report.longreprtext, runtime, self.stamp)
+
+
+def case_of_nodeid(nodeid: str) -> str:
+    """The stable name of a case, from pytest's node id (relative to whatever rootdir)."""
+    head, found, rest = nodeid.partition("cases/")
+    return rest if found else head
+
+
+def _payload(found: str, reason: str, directory: str | None = None) -> dict[str, Any]:
+    return {"outcome": found, "reason": reason, "requirements": [], "runtime_seconds": 0.0, "evidence": directory}
+
+
+def _message(excinfo: pytest.ExceptionInfo[BaseException]) -> str:
+    text = str(excinfo.value).strip() or excinfo.typename
+    return text if len(text) <= REASON_LIMIT else text[:REASON_LIMIT] + " ..."
+
+
+def _tail(text: str) -> str:
+    return text[-REASON_LIMIT:].strip()

@@ -1,0 +1,95 @@
+"""The results file: JSON lines, a stamp first, then one line per case.  Everything else is a view of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from seatrial.conformance import ledger, outcome
+from seatrial.conformance.errors import EnvironmentProblem
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One result line.  `seconds` is the case's duration, `runtime_seconds` the part of it spent inside the runtime
+    under test; `evidence` is a directory or None."""
+
+    case: str
+    requirements: tuple[str, ...]
+    outcome: str
+    profile: str
+    reason: str
+    seconds: float
+    runtime_seconds: float
+    evidence: str | None
+
+    def line(self) -> str:
+        """The line of the results file."""
+        return json.dumps({"kind": "result", **asdict(self)})
+
+
+@dataclass(slots=True)
+class Run:
+    """One runtime's run: its stamp and its results."""
+
+    stamp: dict[str, Any]
+    results: list[CaseResult] = field(default_factory=list)
+    end: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """How people call the runtime: the first line of its version text, or its path."""
+        runtime = self.stamp.get("runtime", {})
+        return str(runtime.get("name") or runtime.get("path") or "unknown runtime")
+
+    def verdicts(self) -> dict[str, str]:
+        """The verdict of every requirement in the ledger, in ledger order."""
+        outcomes: dict[str, list[str]] = {name: [] for name in ledger.load()}
+        for result in self.results:
+            for name in result.requirements:
+                if name in outcomes:
+                    outcomes[name].append(result.outcome)
+        return {name: outcome.requirement_verdict(found) for name, found in outcomes.items()}
+
+    def exit_status(self, *, fail_on_skip: bool = False) -> int:
+        """The exit status that this run asks for."""
+        return outcome.exit_status((result.outcome for result in self.results), fail_on_skip=fail_on_skip)
+
+
+def read(lines: Iterable[str], source: str = "results") -> list[Run]:
+    """The runs in a results file.  A file may hold several: each stamp starts one.  EnvironmentProblem when a line is
+    not ours."""
+    runs: list[Run] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            kind = entry.pop("kind")
+            if kind == "stamp":
+                runs.append(Run(entry))
+            elif kind == "end":
+                runs[-1].end = entry
+            elif kind == "result":
+                entry["requirements"] = tuple(entry["requirements"])
+                result = CaseResult(**entry)
+                outcome.OUTCOMES.index(result.outcome)
+                runs[-1].results.append(result)
+            else:
+                raise ValueError(f"unknown kind {kind!r}")
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise EnvironmentProblem(f"{source}:{number}: not a seatrial results line: {error}") from error
+    return runs
+
+
+def read_file(path: str) -> list[Run]:
+    """The runs in the results file at `path`; EnvironmentProblem when it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return read(file, path)
+    except OSError as error:
+        raise EnvironmentProblem(f"cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,110 @@
+"""What one worker process shares between its cases: the runtime driver, the workshop, the watch for leaks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from typing import Any
+
+from seatrial.conformance import confine, leaks, probe
+from seatrial.conformance.bundle import Bundle, Workshop
+from seatrial.conformance.driver import Runtime
+from seatrial.conformance.errors import EnvironmentProblem, Finding
+from seatrial.conformance.probe import Report
+from seatrial.conformance.subtree import Subtree
+from seatrial.native import syscall
+
+
+def default_runtime() -> str:
+    """The reference runtime, installed beside the running interpreter."""
+    return os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")
+
+
+def resolve_runtime(name: str | None) -> str:
+    """The absolute path of the runtime to test; EnvironmentProblem when it is missing or not executable."""
+    wanted = name or default_runtime()
+    path = shutil.which(wanted) if os.sep not in wanted else wanted
+    if path is None or not os.path.isfile(path):
+        raise EnvironmentProblem(f"no runtime at {wanted}")
+    if not os.access(path, os.X_OK):
+        raise EnvironmentProblem(f"{wanted} is not executable")
+    return os.path.abspath(path)
+
+
+class Session:
+    """One worker's belongings.  `view` is the cgroup view to confine itself to, None outside the airlock."""
+
+    def __init__(self, runtime: str | None, workdir: str | None, timeout: float, view: str | None) -> None:
+        path = resolve_runtime(runtime)
+        self.directory = tempfile.mkdtemp(prefix="seatrial-", dir=workdir or "/tmp")
+        os.chmod(self.directory, 0o755)
+        syscall.prctl(syscall.PR_SET_CHILD_SUBREAPER, 1)  # orphans of the runtime become our children, see leaks.py
+        prefix = f"st-{os.getpid()}"
+        self.subtree: Subtree | None = None
+        if view is not None:
+            self.subtree = Subtree(f"worker-{os.getpid()}")
+            confine.enter(self.subtree, view)
+        self.workshop = Workshop(os.path.join(self.directory, "bundles"), prefix)
+        self.runtime = Runtime(path, self.directory, self.workshop, timeout=timeout)
+        self.watch = leaks.Watch(self.runtime.root, self.directory, prefix, confined=view is not None)
+        self.bundles: list[Bundle] = []
+        self._before: leaks.Snapshot | None = None
+        self._default: Report | Finding | None = None
+
+    def default_report(self) -> Report:
+        """The probe's report from the unmodified default bundle: one run for all cases of this worker."""
+        if self._default is None:
+            bundle = self.workshop.bundle()
+            try:
+                self._default = run_report(self.runtime, bundle)
+            except Finding as error:
+                self._default = error
+            finally:
+                self.workshop.remove(bundle)
+        if isinstance(self._default, Finding):
+            raise Finding(str(self._default))
+        return self._default
+
+    def new_bundle(self) -> Bundle:
+        """A bundle that lasts until the next case begins."""
+        self.bundles.append(self.workshop.bundle())
+        return self.bundles[-1]
+
+    def begin_case(self) -> None:
+        """Forget the previous case (kept until now for its evidence) and look at what is there."""
+        for bundle in self.bundles:
+            self.workshop.remove(bundle)
+        self.bundles.clear()
+        self.runtime.journal.clear()
+        self.runtime.containers.clear()
+        self._before = self.watch.take()
+
+    def end_case(self) -> None:
+        """Delete the case's containers; Finding when something is left behind that the runtime should have removed."""
+        if self._before is None:
+            return
+        before, self._before = self._before, None
+        gone = [container.id for container in self.runtime.containers if not container.alive]
+        entries = set(os.listdir(self.runtime.root)) - before.entries
+        kept = [f"state entry {name}, although its container is gone" for name in sorted(entries.intersection(gone))]
+        blamed = True
+        for container in reversed(self.runtime.containers):
+            result = container.discard()
+            blamed = blamed and (result is None or result.ok)
+        excused = [path for container in self.runtime.containers if (path := container.bundle.cgroups_path())]
+        found = kept + leaks.settle(lambda: self.watch.compare(before, excused))
+        self.watch.clean(before)
+        if found and blamed:
+            raise Finding("left behind: " + "; ".join(found))
+
+    def close(self) -> None:
+        """Remove the worker's directory."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def run_report(runtime: Runtime, bundle: Bundle, **options: Any) -> Report:
+    """Run the bundle and read the probe's output; Finding when the run fails or prints nothing readable."""
+    result = runtime.run(bundle, **options)
+    return probe.parse(result.stdout, result)
