@@ -86,9 +86,10 @@ class Session:
         if self._before is None:
             return
         before, self._before = self._before, None
-        gone = [container.id for container in self.runtime.containers if not container.alive]
-        entries = set(os.listdir(self.runtime.root)) - before.entries
-        kept = [f"state entry {name}, although its container is gone" for name in sorted(entries.intersection(gone))]
+        alive = {container.id for container in self.runtime.containers if container.alive}
+        kept = []
+        for name in sorted(set(os.listdir(self.runtime.root)) - before.entries - alive):
+            kept.append(f"state entry {name}, although no such container is alive")
         blamed = True
         for container in reversed(self.runtime.containers):
             result = container.discard()
