@@ -1,0 +1,74 @@
+"""Builds for the executor's tests: the shipped program, and the same sources under the sanitizers."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NATIVE = os.path.join(HERE, "..", "..", "native")
+sys.path.insert(0, NATIVE)
+
+import compile as native_programs  # noqa: E402  (native/compile.py)
+
+SANITIZE = ["-g", "-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+
+
+def _compile(sources: list[str], output: str, include: str) -> None:
+    compiler = shutil.which("gcc") or pytest.skip("needs gcc")
+    executor = os.path.join(NATIVE, "executor")
+    command = [compiler, *native_programs.WARNINGS, *SANITIZE, f"-I{include}", f"-I{executor}", *sources, "-o", output]
+    subprocess.run(command, check=True)
+
+
+@pytest.fixture(scope="session")
+def build_directory(tmp_path_factory: pytest.TempPathFactory) -> str:
+    directory = str(tmp_path_factory.mktemp("executor"))
+    native_programs.generate(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def decoder(build_directory: str) -> str:
+    """decode_main.c: plans on stdin, a verdict a line, under ASan and UBSan."""
+    output = os.path.join(build_directory, "decoder")
+    sources = [os.path.join(NATIVE, "executor", name) for name in ("decode.c", "text.c")]
+    _compile([os.path.join(HERE, "decode_main.c"), *sources], output, build_directory)
+    return output
+
+
+@pytest.fixture(scope="session")
+def sanitized(build_directory: str) -> str:
+    """The whole executor under ASan and UBSan."""
+    output = os.path.join(build_directory, "executor-sanitized")
+    _compile(sorted(glob.glob(os.path.join(NATIVE, "executor", "*.c"))), output, build_directory)
+    return output
+
+
+@pytest.fixture(scope="session")
+def static_programs(build_directory: str) -> dict[str, str]:
+    native_programs.build(build_directory)
+    return {name: os.path.join(build_directory, f"seatrial-{name}") for name in ("executor", "probe")}
+
+
+@pytest.fixture(params=["static", "sanitized"])
+def executor(request: pytest.FixtureRequest, static_programs: dict[str, str]) -> str:
+    """Every plan runs twice: in the shipped build and in the sanitized one."""
+    if request.param == "sanitized":
+        return str(request.getfixturevalue("sanitized"))
+    return static_programs["executor"]
+
+
+@pytest.fixture
+def rootfs(tmp_path: os.PathLike[str], static_programs: dict[str, str]) -> str:
+    """A root with the probe and empty directories; mounts in it belong to the container's mount namespace."""
+    path = os.path.join(tmp_path, "rootfs")
+    for directory in ("bin", "proc", "dev", "sys", "etc", "tmp"):
+        os.makedirs(os.path.join(path, directory))
+    shutil.copy2(static_programs["probe"], os.path.join(path, "bin", "probe"))
+    return path
