@@ -129,7 +129,6 @@ class Runtime:
         bundle.write()
         name = id or bundle.name
         container = Container(self, bundle, name)
-        container.alive = True
         self.containers.append(container)
         result = self.command(
             "run",
@@ -214,7 +213,7 @@ class Container:
         self.runtime = runtime
         self.bundle = bundle
         self.id = id
-        self.alive = False
+        self.alive = True  # until the runtime says otherwise
         self.deleted = False
         self._pid: int | None = None
 

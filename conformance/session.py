@@ -87,9 +87,8 @@ class Session:
             return
         before, self._before = self._before, None
         alive = {container.id for container in self.runtime.containers if container.alive}
-        kept = []
-        for name in sorted(set(os.listdir(self.runtime.root)) - before.entries - alive):
-            kept.append(f"state entry {name}, although no such container is alive")
+        entries = sorted(set(os.listdir(self.runtime.root)) - before.entries - alive)
+        kept = [f"state entry {name}, although no such container is alive" for name in entries]
         blamed = True
         for container in reversed(self.runtime.containers):
             result = container.discard()
