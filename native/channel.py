@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 
 from seatrial.native._native import ffi, lib
-from seatrial.native.syscall import checked, encoded
+from seatrial.native.syscall import checked, encoded, uncleared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def receive(fd: int, limit: int = MAX_TEXT) -> tuple[bytes, list[int]]:
 
     Raises OSError EMSGSIZE, and closes the descriptors, when the packet did not fit.
     """
-    buffer = ffi.new("char[]", limit)
+    buffer = uncleared("char[]", limit)
     fds = ffi.new("int[]", MAX_FDS)
     result = ffi.new("int[2]")
     got = checked(lib.seatrial_receive(fd, buffer, limit, fds, MAX_FDS, result), "recvmsg", f"fd {fd}")

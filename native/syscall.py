@@ -54,6 +54,9 @@ PR_SET_NO_NEW_PRIVS = 38
 RLIM_INFINITY = (1 << 64) - 1
 
 
+uncleared = ffi.new_allocator(should_clear_after_alloc=False)  # for buffers that the kernel fills
+
+
 def failure(error: int, call: str, *objects: object) -> OSError:
     """The exception for a failed call: `[Errno 1] mount: Operation not permitted: 'proc on /proc'`."""
     return OSError(error, f"{call}: {os.strerror(error)}", " ".join(str(item) for item in objects) or None)
@@ -110,7 +113,7 @@ def write_file(path: str | bytes, text: str | bytes, dirfd: int = AT_FDCWD) -> N
 
 def read_file(path: str | bytes, limit: int = 65536, dirfd: int = AT_FDCWD) -> bytes:
     """The first `limit` bytes of a file of /proc, /sys or a cgroup; the last component may not be a symlink."""
-    buffer = ffi.new("char[]", limit)
+    buffer = uncleared("char[]", limit)
     got = checked(lib.seatrial_read_at(dirfd, encoded(path), buffer, limit), "read", path)
     data: bytes = ffi.buffer(buffer, got)[:]
     return data

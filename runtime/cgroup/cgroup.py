@@ -54,14 +54,14 @@ class Cgroup:
     def create(self) -> None:
         """Make the directories and their parents; an existing cgroup is taken if it is empty and not frozen.
 
-        StateError when it has processes (in it or below) or is frozen.
+        StateError when it has processes (in it or below), or when it or an ancestor is frozen.
         """
         for directory in self.directories():
             found = _pids_below(directory)
             if found:
-                raise StateError(f"cgroup {directory} is not empty: {len(found)} processes", "another container may use it")
-        if self.frozen():
-            raise StateError(f"cgroup {self.directories()[-1]} is frozen")
+                raise StateError(
+                    f"cgroup {directory} is not empty: {len(found)} processes", "another container may use it"
+                )
         made: list[str] = []
         try:
             for directory in self.directories():
@@ -71,6 +71,8 @@ class Cgroup:
                     if not (self.tolerant and error.errno in _REFUSED):
                         raise
                     self.paths = {name: path for name, path in self.paths.items() if path != directory}
+            if self._stopped():  # a process placed there would never reach its first instruction, nor we the next line
+                raise StateError("the cgroup is frozen, or one above it is", f"thaw {self.directories()[-1]}")
         except BaseException:
             for directory in reversed(made):
                 try:
@@ -125,6 +127,10 @@ class Cgroup:
         """Whether this cgroup itself is frozen (or freezing): a frozen ancestor does not count."""
         raise NotImplementedError
 
+    def _stopped(self) -> bool:
+        """Whether a process in it would not run: it or an ancestor is frozen."""
+        raise NotImplementedError
+
     def freeze(self) -> None:
         """Stop every process in it and below, and wait (10 s at most) until they have stopped."""
         raise NotImplementedError
@@ -176,8 +182,8 @@ class Cgroup:
             remove_tree(directory)
 
 
-def make_directories(directory: str, made: list[str]) -> list[str]:
-    """mkdir -p below a hierarchy; the directories made are appended to `made`.  Returns all levels that were missing."""
+def make_directories(directory: str, made: list[str]) -> None:
+    """mkdir -p below a hierarchy; the directories made are appended to `made`."""
     missing = []
     level = directory
     while not os.path.isdir(level):
@@ -191,7 +197,6 @@ def make_directories(directory: str, made: list[str]) -> list[str]:
             pass  # somebody else made the same parent meanwhile
         except OSError as error:
             raise SyscallError.of("mkdir", level, error) from None
-    return missing[::-1]
 
 
 def remove_tree(directory: str) -> None:

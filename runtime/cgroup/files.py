@@ -15,7 +15,12 @@ def read(directory: str, name: str) -> str:
     """The content of a file without surrounding blanks; SyscallError "read PATH"."""
     path = f"{directory}/{name}"
     try:
-        return read_file(path, 1 << 20).decode().strip()
+        limit = 4096
+        data = read_file(path, limit)
+        while len(data) == limit:  # a long cgroup.procs
+            limit *= 16
+            data = read_file(path, limit)
+        return data.decode().strip()
     except OSError as error:
         raise SyscallError.of("read", path, error) from None
 

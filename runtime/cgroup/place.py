@@ -31,7 +31,7 @@ V1_ORDER = (
 
 
 def clean(path: str) -> str:
-    """`path` without empty, "." and ".." components and without leading "/"; ConfigError for what cannot be a cgroup."""
+    """`path` without empty, "." and ".." components or leading "/"; ConfigError for what cannot be a cgroup."""
     if "\0" in path or "\n" in path:
         raise ConfigError(PATH, "NUL or newline in the path")
     cleaned = os.path.normpath("/" + path).lstrip("/")
