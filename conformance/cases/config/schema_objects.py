@@ -1,6 +1,6 @@
 """Good values around the bad ones: what a config must hold for a bad value at a path to be its only fault.
 
-PARTS maps a path to a good value there, or to a function that puts it there; what the default config has needs no entry.
+PARTS maps a path to a good value there, or to a function that puts it there; what the default config has needs none.
 A runtime may refuse a good value that it or this host does not support (config.md#valid-values); then refusing the bad
 one says nothing.
 """
@@ -52,10 +52,7 @@ def put(config: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     at: Any = config
     for name in parents:
-        if name.endswith("[]"):
-            at = at[name[:-2]][-1]
-        else:
-            at = at.setdefault(name, {})
+        at = at[name[:-2]][-1] if name.endswith("[]") else at.setdefault(name, {})
     at[last] = value
 
 
@@ -222,9 +219,9 @@ class Controls:
     def refusal(self, runtime: Runtime, make_bundle: Callable[[], Bundle], row: Row) -> str | None:
         """Why the runtime refuses a config that is good around and at the row's path, or None when it takes it."""
         parts = chain(row.path)
-        if row.since == "1.0.2" and COMMON.issuperset(parts):
-            if not parts or self._ask(runtime, make_bundle, tuple(sorted(COMMON)), row.since) is None:
-                return None
+        common = row.since == "1.0.2" and COMMON.issuperset(parts)
+        if common and self._ask(runtime, make_bundle, tuple(sorted(COMMON)), row.since) is None:
+            return None
         return self._ask(runtime, make_bundle, parts, row.since)
 
     def _ask(

@@ -363,5 +363,5 @@ ROWS = [*TOP, *PROCESS, *LINUX, *RESOURCES]
 EMPTY = [
     row
     for row in ROWS
-    if row.kind.name == "constant" and "" not in row.kind.bad or row.id == "linux/devices/devices-type"
+    if (row.kind.name == "constant" and "" not in row.kind.bad) or row.id == "linux/devices/devices-type"
 ]  # rows whose constant or pattern excludes the empty string, tried apart from the other bad values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -60,11 +61,11 @@ def test_kill_sends_exactly_that_signal(runtime: Runtime, bundle: Bundle, name: 
     container.wait_output('"ready"')
     number = int(name) if name.isdigit() else int(signal.Signals[f"SIG{name}"])
     container.kill(name)
-    container.wait_output(f'"signal":{number},')
+    container.wait_output(f'"number":{number},')
     container.kill("TERM")
     container.wait_status("stopped")
-    seen = [line for line in container.output().splitlines() if '"signal":' in line]
-    numbers = [int(line.split('"signal":')[1].split(",")[0]) for line in seen]
+    lines = [json.loads(line) for line in container.output().splitlines()]
+    numbers = [line["value"]["number"] for line in lines if line["verb"] == "signal"]
     assert numbers == [number, int(signal.SIGTERM)]
 
 
@@ -87,4 +88,4 @@ def test_kill_refuses_what_is_no_signal(runtime: Runtime, bundle: Bundle, name: 
     result = runtime.command("kill", container.id, name)
     assert not result.ok, result.describe()
     assert container.status() == "running"
-    assert '"signal":' not in container.output()
+    assert '"verb":"signal",' not in container.output()

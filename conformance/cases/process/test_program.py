@@ -172,7 +172,7 @@ def test_absolute_root_path_is_taken_as_it_is(
     other.file("marker", "other")
     bundle.config["root"] = {"path": other.rootfs}
     found = report(bundle.probe("read /marker"))
-    assert found.verbs[0]["value"] == "other"
+    assert found.verbs[0].value == "other"
 
 
 @pytest.mark.parametrize("path", ["rootfs", "a/b/rootfs", "./rootfs"])
@@ -187,7 +187,7 @@ def test_relative_root_path_counts_from_the_bundle(
         os.rename(bundle.rootfs, bundle.outside(path))
     bundle.config["root"]["path"] = path
     found = report(bundle.probe("read /marker"))
-    assert found.verbs[0]["value"] == "here"
+    assert found.verbs[0].value == "here"
 
 
 @pytest.mark.parametrize("kind", ["missing", "file"])
@@ -207,7 +207,7 @@ def test_readonly_root(bundle: Bundle, report: Reader) -> None:
     bundle.config["root"]["readonly"] = True
     bundle.mount("/mnt", "tmpfs", "tmpfs")
     found = report(bundle.probe("touch /x -- touch /mnt/x"))
-    assert [verb["errno"] for verb in found.verbs] == ["EROFS", None]
+    assert [verb.errno for verb in found.verbs] == ["EROFS", None]
     assert found["root"]["readonly"] is True
 
 
@@ -220,5 +220,5 @@ def test_root_is_writable_by_default(bundle: Bundle, report: Reader, readonly: b
         root["readonly"] = readonly
     bundle.config["root"] = root
     found = report(bundle.probe("touch /x -- unlink /x"))
-    assert [verb["errno"] for verb in found.verbs] == [None, None]
+    assert [verb.errno for verb in found.verbs] == [None, None]
     assert found["root"]["readonly"] is False
