@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from setuptools import find_namespace_packages, setup
+from setuptools import find_namespace_packages, setup  # before distutils, which then is setuptools' own
 from setuptools.command.build_ext import build_ext
+
+from distutils.command.build_scripts import build_scripts  # isort: skip
+
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "native"))
@@ -42,10 +45,28 @@ class BuildExt(build_ext):
         return [*super().get_outputs(), *(os.path.join(where, name) for name in native_programs.PROGRAMS)]
 
 
+class BuildScripts(build_scripts):
+    """Tell the launcher of an editable install where the source tree is: it runs without `site` and .pth files."""
+
+    editable_mode = False
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            return
+        for script in self.scripts:
+            built = os.path.join(self.build_dir, os.path.basename(script))
+            with open(built, encoding="utf-8") as file:
+                text = file.read()
+            with open(built, "w", encoding="utf-8") as file:
+                file.write(text.replace('SOURCE = ""', f"SOURCE = {HERE!r}"))
+
+
 setup(
     packages=packages(),
     package_data={"": DATA},
     cffi_modules=["native/bindings/build.py:ffibuilder"],
-    cmdclass={"build_ext": BuildExt},
+    scripts=["runtime/entry/seatrial-runtime"],
+    cmdclass={"build_ext": BuildExt, "build_scripts": BuildScripts},
     zip_safe=False,
 )

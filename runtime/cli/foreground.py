@@ -1,0 +1,111 @@
+"""A `run` in the foreground: signals go to the program, its orphans are reaped, its terminal is relayed."""
+
+from __future__ import annotations
+
+import os
+
+from seatrial.runtime.wait import exit_code, wait_readable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from types import FrameType
+
+    from seatrial.runtime.console import Relay
+    from seatrial.runtime.process import Process
+else:
+    import _signal
+
+# What is not passed on: what cannot be caught, what is ours (CHLD, WINCH, URG as in runc), and faults of our own.
+_KEPT = ("SIGKILL", "SIGSTOP", "SIGCHLD", "SIGWINCH", "SIGURG", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL")
+
+
+class Foreground:
+    """Waits for the program.  Signals that arrive earlier end the set-up (see `main._terminate`)."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.relay: Relay | None = None
+        self._wake_read = self._wake_write = -1
+
+    def wait(self) -> int:
+        """Pass signals on until the program ends; its exit status as a shell gives it."""
+        process = self.process
+        self._catch()
+        if process.master >= 0:
+            from seatrial.runtime.console import Relay
+
+            self.relay = Relay(process.master)
+            process.master = -1
+        pidfd = process.pidfd
+        while (status := self._reap()) is None:
+            fds = [self._wake_read] + ([pidfd] if pidfd >= 0 else [])
+            if self.relay is not None:
+                fds += [self.relay.master] + ([0] if self.relay.input_open else [])
+            ready = wait_readable(fds, None if pidfd >= 0 else 0.01)
+            if self._wake_read in ready:
+                self._forward(os.read(self._wake_read, 512))
+            if self.relay is not None:
+                self._copy(ready)
+        while self.relay is not None and self.relay.output():
+            pass
+        return status
+
+    def _catch(self) -> None:
+        """Turn signals into bytes of a pipe; `wait` never runs Python code at an awkward moment."""
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        _signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        kept = {getattr(_signal, name) for name in _KEPT}
+        for number in range(1, _signal.NSIG):
+            try:
+                if number not in kept or number in (_signal.SIGCHLD, _signal.SIGWINCH):
+                    _signal.signal(number, _noted)
+            except (OSError, ValueError):  # 32 and 33 belong to the C library
+                pass
+
+    def _forward(self, numbers: bytes) -> None:
+        for number in numbers:
+            if number == _signal.SIGCHLD:
+                continue
+            if number == _signal.SIGWINCH:
+                if self.relay is not None:
+                    self.relay.resize()
+                continue
+            try:
+                self.process.signal(number)
+            except ProcessLookupError:
+                pass
+
+    def _copy(self, ready: list[int]) -> None:
+        relay = self.relay
+        assert relay is not None
+        if 0 in ready:
+            relay.input()
+        if relay.master in ready and not relay.output():
+            relay.close()
+            self.relay = None
+
+    def _reap(self) -> int | None:
+        """Reap the program and, as sub-reaper, whatever it orphaned; the program's exit status once there is one."""
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return None
+            if pid == self.process.pid:
+                self.process.note_exit(exit_code(status))
+                return self.process.wait()
+
+    def close(self) -> None:
+        """Restore the terminal."""
+        if self.relay is not None:
+            self.relay.close()
+            self.relay = None
+        if self._wake_read >= 0:
+            _signal.set_wakeup_fd(-1)
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            self._wake_read = -1
+
+
+def _noted(_number: int, _frame: FrameType | None) -> None:
+    """The wake-up descriptor has it."""

@@ -1,0 +1,69 @@
+"""Where the command line reports to: stderr, and the file of --log in one of runc's two formats."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from seatrial.runtime import log
+from seatrial.runtime.errors import SyscallError
+
+PROGRAM = "seatrial-runtime"
+
+
+class Log(log.Log):
+    """Warnings and errors; with `debug` also what the runtime decides on its way."""
+
+    def __init__(self, path: str = "", json: bool = False, debug: bool = False) -> None:
+        self.json = json
+        self.debugging = debug
+        self.fd = -1
+        if path:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_SYNC
+            try:
+                self.fd = os.open(path, flags, 0o644)
+            except OSError as error:
+                raise SyscallError.of("open", path, error) from None
+
+    def error(self, message: str) -> None:
+        """Report why the command failed: on stderr always, and in the log."""
+        self._write_stderr(f"{PROGRAM}: {message}")
+        if self.fd >= 0:
+            self._record("error", message)
+
+    def warning(self, message: str) -> None:
+        """Report what does not change the outcome: in the log, or on stderr when there is no log."""
+        if self.fd >= 0:
+            self._record("warning", message)
+        else:
+            self._write_stderr(f"{PROGRAM}: warning: {message}")
+
+    def debug(self, message: str) -> None:
+        """Report a decision, with --debug only."""
+        if not self.debugging:
+            return
+        if self.fd >= 0:
+            self._record("debug", message)
+        else:
+            self._write_stderr(f"{PROGRAM}: debug: {message}")
+
+    def _record(self, level: str, message: str) -> None:
+        from seatrial.runtime.document import dumps
+
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if self.json:
+            line = dumps({"level": level, "msg": message, "time": stamp})
+        else:
+            line = f'time="{stamp}" level={level} msg={dumps(message)}'
+        _write(self.fd, line)
+
+    def _write_stderr(self, line: str) -> None:
+        _write(2, line)
+
+
+def _write(fd: int, line: str) -> None:
+    """One line in one write(2); an output that is gone is not worth failing for."""
+    try:
+        os.write(fd, line.replace("\n", " ").encode("utf-8", "backslashreplace") + b"\n")
+    except OSError:
+        pass

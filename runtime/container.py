@@ -1,0 +1,350 @@
+"""Containers: libcontainer's operations.
+
+    container = Container.create("/run/demo", "c1", config)
+    process = Process(["/bin/sh", "-c", "echo hello"], env=["PATH=/bin"])
+    container.run(process)
+    process.wait()
+    container.destroy()
+
+`start` sets a process up and leaves it waiting (status created), `exec` lets it go, `run` does both at once.  Objects
+may be used from several threads, and several objects or programs may work on one container: operations that change it
+exclude each other.  Nothing here changes the working directory, the umask or the environment of the calling process.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+
+from seatrial.runtime.errors import ContainerNotFoundError, StateError
+from seatrial.runtime.log import Log
+from seatrial.runtime.state import (
+    CREATED,
+    CREATING,
+    STOPPED,
+    State,
+    StateDirectory,
+    check_id,
+    init_alive,
+    now,
+    report,
+    status_of,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from typing import Any
+
+    from seatrial.runtime.config import Config
+    from seatrial.runtime.process import Process
+else:
+    import _signal
+
+_LOCK_SECONDS = 10.0
+
+
+class Container:
+    """A container beneath a root directory.  Close it (or use it in a with statement): it holds a descriptor."""
+
+    def __init__(self, directory: StateDirectory, state: State, config: Config | None, log: Log) -> None:
+        self._directory = directory
+        self._state = state
+        self._config = config
+        self._log = log
+        self._mutex = _thread.allocate_lock()
+        self._process: Process | None = None
+
+    @classmethod
+    def create(
+        cls, root: str, id: str, config: Config, *, checked: bool = False, log: Log | None = None
+    ) -> Container:
+        """Reserve an id for a container.  Nothing runs yet; its status is creating until `start` or `run`.
+
+        `checked`: the configuration comes from `load_config`, which has validated it.
+
+        Raises ConfigError, UsageError (the id), ContainerExistsError, StateError (its cgroup is in use), SyscallError.
+        """
+        from seatrial.runtime.cgroup.hierarchy import detect
+        from seatrial.runtime.cgroup.place import place
+
+        check_id(id)
+        if not checked:
+            from seatrial.runtime.validate import validate
+
+            validate(config)
+        log = log or Log()
+        for warning in config.warnings:
+            log.warning(warning)
+        directory = StateDirectory.reserve(os.path.abspath(root), id)
+        try:
+            state = State(id, config.to_json())
+            state.created = now()
+            state.rootless = config.rootless_cgroups
+            cgroup = place(config.cgroups.path, id, detect(), rootless=config.rootless_cgroups)
+            if cgroup.exists() and cgroup.pids():
+                # Before state.json names the cgroup: whoever cleans up kills what is in it.
+                where = cgroup.directories()[0]
+                raise StateError(f"the cgroup {where} has processes in it", "another container may use it")
+            state.cgroup_paths = cgroup.paths
+            directory.save(state)
+        except BaseException:
+            directory.remove()
+            directory.close()
+            raise
+        return cls(directory, state, config, log)
+
+    @classmethod
+    def load(cls, root: str, id: str, *, log: Log | None = None) -> Container:
+        """An existing container.  Raises UsageError (the id), ContainerNotFoundError, StateError (damaged state)."""
+        directory = StateDirectory.open(os.path.abspath(root), id)
+        try:
+            state = directory.load()
+            if state is None:
+                hint = f"an interrupted create left its directory: `delete --force {id}` removes it"
+                raise ContainerNotFoundError(f"container {id} does not exist", hint)
+        except BaseException:
+            directory.close()
+            raise
+        return cls(directory, state, None, log or Log())
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return self._state.id
+
+    @property
+    def config(self) -> Config:
+        """The configuration, as it was given to `create`.  A copy: changing it changes nothing."""
+        if self._config is None:
+            from seatrial.runtime.config import Config
+
+            self._config = Config.from_json(self._state.config)
+        return self._config.copy()
+
+    @property
+    def process(self) -> Process | None:
+        """The process that this object has started."""
+        return self._process
+
+    def status(self) -> str:
+        """creating, created, running, paused or stopped: from the disk and the kernel, each time anew."""
+        state = self._reload()
+        return STOPPED if state is None else status_of(self._directory, state)
+
+    def state(self) -> dict[str, Any]:
+        """The State of the runtime-spec, with runc's additions.  Raises ContainerNotFoundError after a destroy."""
+        state = self._reload()
+        if state is None:
+            raise ContainerNotFoundError(f"container {self.id} does not exist")
+        return report(state, status_of(self._directory, state))
+
+    def start(self, process: Process | None = None) -> None:
+        """Set the container and a process up; the process waits for `exec`.  None: the one of the configuration.
+
+        A failure destroys the container, with its poststop hooks.  Raises LaunchError, HookError, SyscallError,
+        ConfigError, and StateError when the container or the process has been started before.
+        """
+        self._launch(process, gate=True)
+
+    def run(self, process: Process | None = None) -> None:
+        """`start` and `exec` in one go; returns when the program runs and the poststart hooks have ended."""
+        self._launch(process, gate=False)
+
+    def _launch(self, process: Process | None, gate: bool) -> None:
+        from seatrial.runtime.creation import Creation
+        from seatrial.runtime.process import Process
+
+        with Operation(self):
+            state = self._state
+            if state.ready or state.init_process_pid:
+                raise StateError(f"container {self.id} has been started already")
+            config = self._config if self._config is not None else self.config
+            if process is None:
+                process = Process.from_config(config.process)
+            elif process.to_config() != config.process:
+                config = config.replace(process=process.to_config())
+                state.config = config.to_json()
+            process.begin()
+            self._process = process
+            creation = Creation(self._directory, state, config, process, self._log)
+            try:
+                creation.perform(gate)
+                if not gate:
+                    from seatrial.runtime.release import release_here
+
+                    release_here(creation)
+                creation.finish()
+            except BaseException:
+                creation.undo()
+                raise
+
+    def exec(self) -> None:
+        """Let the process of a created container go: startContainer hooks, the program, poststart hooks.
+
+        A failing hook destroys the container (runtime-spec, runtime.md#lifecycle); a program that cannot be executed
+        leaves it stopped.  Raises StateError unless the container is created, HookError, LaunchError.
+        """
+        from seatrial.runtime.release import release
+
+        with Operation(self):
+            state = self._reload()
+            status = STOPPED if state is None else status_of(self._directory, state)
+            if state is None or status != CREATED:
+                raise StateError(f"container {self.id} is {status}", "only a created container can be started")
+            if "process" not in state.config:
+                raise StateError(f"container {self.id} has no process", "config.json has no member process")
+            release(self._directory, state, self._log)
+
+    def processes(self) -> list[int]:
+        """The pids of every process in the container's cgroup and below, as this process sees them."""
+        from seatrial.runtime.cgroup.place import from_paths
+
+        return from_paths(self._state.cgroup_paths).pids() if self._state.cgroup_paths else []
+
+    def signal(self, number: int, *, all: bool = False) -> None:
+        """Send a signal to the init process; with `all` to every process of the container.
+
+        SIGKILL reaches every process also when the container has no pid namespace of its own: nobody else would end
+        them.  Raises StateError when the container is not created, running or paused.
+        """
+        from seatrial.runtime.teardown import signal_all, signal_init
+
+        state = self._reload()
+        status = STOPPED if state is None else status_of(self._directory, state)
+        if state is None or status == CREATING or (status == STOPPED and not all):
+            raise StateError(f"container {self.id} is {status}", "only a created or running container can be signalled")
+        if all or (number == _signal.SIGKILL and not has_own_pids(state)):
+            signal_all(state, number)
+        if status != STOPPED:
+            signal_init(state, number)
+
+    def destroy(self, *, force: bool = False) -> None:
+        """Remove a stopped container: what is left in its cgroups, the cgroups, its state; then run poststop hooks.
+
+        With `force` kill it first if it lives.  Raises StateError when it lives, ContainerNotFoundError when gone.
+        """
+        from seatrial.runtime.teardown import destroy, kill
+
+        with Operation(self, force=force):
+            state = self._reload()
+            if state is None:
+                raise ContainerNotFoundError(f"container {self.id} does not exist")
+            status = status_of(self._directory, state)
+            if self._process is not None and status == CREATING:
+                status = STOPPED  # reserved by this object, and nothing runs
+            if status not in (STOPPED, CREATING) and not force:
+                raise StateError(f"container {self.id} is {status}", "stop it, or force its removal")
+            if init_alive(state):
+                kill(state)
+            destroy(self._directory, state, self._log)
+            if self._process is not None and self._process.started:
+                self._process.collect()
+        self.close()
+
+    def close(self) -> None:
+        """Release the descriptor and with it the lock; the container stays as it is.  Twice is fine."""
+        self._directory.close()
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        directory = getattr(self, "_directory", None)
+        if directory is not None:
+            directory.close()
+
+    def _reload(self) -> State | None:
+        """What the disk says now; None when the container is gone."""
+        if self._directory.fd < 0:
+            return None
+        state = self._directory.load()
+        if state is not None:
+            self._state = state
+        return state
+
+
+def has_own_pids(state: State) -> bool:
+    """Whether the container has a new pid namespace, whose end is the end of every process in it."""
+    return any(entry["type"] == "pid" and not entry.get("path") for entry in state.config.get("namespaces", []))
+
+
+class Operation:
+    """A with block that changes a container: one at a time, among threads and among programs.
+
+    With `force` whoever holds the container is broken off: its processes are killed until it lets go.
+    """
+
+    def __init__(self, container: Container, force: bool = False) -> None:
+        self.container = container
+        self.force = force
+        self.locked = False
+
+    def __enter__(self) -> None:
+        self.container._mutex.acquire()
+        try:
+            directory = self.container._directory
+            if directory.fd < 0:
+                raise ContainerNotFoundError(f"container {self.container.id} does not exist")
+            if not directory.locked:
+                lock(directory, self.force)
+                self.locked = True
+        except BaseException:
+            self.container._mutex.release()
+            raise
+
+    def __exit__(self, *_exception: object) -> None:
+        directory = self.container._directory
+        if directory.locked and directory.fd >= 0:
+            directory.unlock()
+        self.container._mutex.release()
+
+
+def lock(directory: StateDirectory, force: bool) -> None:
+    """Take the lock.  With `force` kill what the holder is setting up, so that it fails and lets go."""
+    if not force or directory.try_lock():
+        directory.lock(0 if not force else _LOCK_SECONDS)
+        return
+    from seatrial.runtime.teardown import break_off
+
+    break_off(directory)
+    directory.lock(_LOCK_SECONDS)
+
+
+def delete(root: str, id: str, *, force: bool, log: Log) -> None:
+    """`delete` of the command line: like `destroy`, and able to remove what an interrupted create left."""
+    try:
+        directory = StateDirectory.open(root, id)
+    except ContainerNotFoundError:
+        if force:
+            return
+        raise
+    with directory:
+        try:
+            state = directory.load()
+        except StateError as error:
+            if not force:
+                raise
+            log.warning(f"{error.message}; removing the container without it")
+            state = None
+        if state is None:
+            try:
+                lock(directory, force)
+            except ContainerNotFoundError:
+                if not force:
+                    raise
+                return
+            directory.remove()
+            if not force:
+                hint = "what an interrupted create left is removed"
+                raise ContainerNotFoundError(f"container {id} does not exist", hint)
+            return
+        try:
+            with Container(directory, state, None, log) as container:
+                container.destroy(force=force)
+        except ContainerNotFoundError:
+            if not force:
+                raise

@@ -1,0 +1,224 @@
+"""Setting a container up: from a reserved id to a process that waits for the start signal, or runs.
+
+Order of the parent's steps (runtime-spec, runtime.md#lifecycle 2 to 5): cgroup, spawn, id maps, limits, prestart and
+createRuntime hooks, record of the state.  The first save of state.json comes before anything else exists, so that
+`delete --force` can clean up after a creator that was killed.
+"""
+
+from __future__ import annotations
+
+import os
+
+from seatrial.native import channel, operations
+from seatrial.runtime.cgroup.place import from_paths
+from seatrial.runtime.errors import SyscallError
+from seatrial.runtime.launch import Launch, executor
+from seatrial.runtime.state import CREATED, CREATING, GATE_SOCKET, process_stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from seatrial.runtime.cgroup.cgroup import Cgroup
+    from seatrial.runtime.config import Config
+    from seatrial.runtime.log import Log
+    from seatrial.runtime.plan.environment import Environment
+    from seatrial.runtime.plan.plan import Plan
+    from seatrial.runtime.process import Process
+    from seatrial.runtime.state import State, StateDirectory
+
+_NAMESPACE_KEYS = {
+    "cgroup": "NEWCGROUP",
+    "ipc": "NEWIPC",
+    "mnt": "NEWNS",
+    "net": "NEWNET",
+    "pid": "NEWPID",
+    "time": "NEWTIME",
+    "user": "NEWUSER",
+    "uts": "NEWUTS",
+}
+
+
+class Creation:
+    """One attempt to set a container up.  `finish` or `undo` ends it."""
+
+    def __init__(self, directory: StateDirectory, state: State, config: Config, process: Process, log: Log) -> None:
+        self.directory = directory
+        self.state = state
+        self.config = config
+        self.process = process
+        self.log = log
+        tolerant = config.rootless_cgroups and not config.cgroups.path
+        self.cgroup: Cgroup = from_paths(state.cgroup_paths, tolerant=tolerant)
+        self.launch: Launch | None = None
+        self.pid_file_written = False
+
+    def perform(self, gate: bool) -> None:
+        """Everything up to the start signal; with `gate` that comes from another process, else from `run`."""
+        try:
+            self.cgroup.create()
+        except BaseException:
+            self.state.cgroup_paths = {}  # not ours: the teardown must not touch it
+            raise
+        self.state.cgroup_paths = self.cgroup.paths
+        console = listener = cgroup_fd = -1
+        try:
+            if self.process.console_socket:
+                from seatrial.runtime.console import connect_console
+
+                console = connect_console(self.process.console_socket)
+            if gate:
+                listener = self._listen()
+            cgroup_fd = self.cgroup.fd()
+            self.launch = Launch(
+                self.state.id,
+                self.config,
+                self.process,
+                self.log,
+                listener=listener,
+                cgroup_fd=cgroup_fd,
+                complete_environment=self._complete,
+                handlers={
+                    operations.SYNC_CGROUP: self._join_cgroup,
+                    operations.SYNC_IDMAP: self._write_maps,
+                    operations.SYNC_RUNTIME_HOOKS: self._limits_and_hooks,
+                    operations.SYNC_READY: self._record,
+                },
+            )
+            self.launch.start()
+            self.launch.serve()
+            if console >= 0:
+                from seatrial.runtime.console import send_master
+
+                send_master(console, self.process.master, self.launch.master_name)
+                os.close(self.process.master)
+                self.process.master = -1
+            if self.process.pid_file:
+                write_pid_file(self.process.pid_file, self.launch.pid)
+                self.pid_file_written = True
+        finally:
+            for fd in (listener, cgroup_fd, console):
+                if fd >= 0:
+                    os.close(fd)
+
+    def finish(self) -> None:
+        """Hand the process over to its Process object and close the rest."""
+        assert self.launch is not None
+        self.process.began(self.launch.pid, self.launch.pidfd)
+        self.launch.pidfd = -1
+        self.launch.close()
+
+    def undo(self) -> None:
+        """Destroy what there is (runtime.md#lifecycle 12 and 13: the container, then poststop hooks)."""
+        from seatrial.runtime.teardown import destroy
+
+        if self.launch is not None:
+            self.launch.abort()
+            self.launch.close()
+        if self.process.master >= 0:
+            os.close(self.process.master)
+            self.process.master = -1
+        if self.pid_file_written:
+            try:
+                os.unlink(self.process.pid_file)
+            except OSError:
+                pass
+        destroy(self.directory, self.state, self.log, config=self.config)
+
+    def _listen(self) -> int:
+        path = self.directory.socket_path()
+        try:
+            listener = channel.listen(path)
+            os.chmod(path, 0o600)
+        except OSError as error:
+            raise SyscallError.of("bind", os.path.join(self.directory.path, GATE_SOCKET), error) from None
+        return listener
+
+    def _complete(self, environment: Environment) -> None:
+        """What the plan needs to know about this container's cgroup and state."""
+        if self.config.hooks.create_container or self.config.hooks.start_container:
+            from seatrial.runtime.hooks import state_around_pid
+
+            environment.state_creating = state_around_pid(self.config, self.state.id, CREATING)
+            environment.state_created = state_around_pid(self.config, self.state.id, CREATED)
+        if any(mount.fstype in ("cgroup", "cgroup2") for mount in self.config.mounts):
+            from seatrial.runtime.creation_cgroup import describe_cgroups
+
+            describe_cgroups(environment, self.cgroup)
+
+    def _join_cgroup(self, launch: Launch) -> None:
+        self.cgroup.join(launch.pid)
+
+    def _write_maps(self, launch: Launch) -> None:
+        from seatrial.runtime.idmap import write_maps
+
+        write_maps(launch.pid, self.config)
+
+    def _limits_and_hooks(self, launch: Launch) -> None:
+        """The namespaces and mounts are there, the root has not changed yet."""
+        self.cgroup.apply(self.config.cgroups.resources)
+        hooks = self.config.hooks
+        if not (hooks.prestart or hooks.create_runtime):
+            return
+        from seatrial.runtime.hooks import run_hooks, state_document
+
+        self._name_init(launch.pid)
+        self.directory.save(self.state)  # `state`, called by a hook, tells the pid
+        document = state_document(self.config, self.state.id, CREATING, launch.pid)
+        run_hooks("prestart", hooks.prestart, document, launch.pidfd)
+        run_hooks("createRuntime", hooks.create_runtime, document, launch.pidfd)
+
+    def _record(self, launch: Launch) -> None:
+        """Everything is set up: from here on the container is created."""
+        launch.reap_stages()
+        state = self.state
+        self._name_init(launch.pid)
+        state.namespace_paths = {key: f"/proc/{launch.pid}/ns/{type}" for type, key in _NAMESPACE_KEYS.items()}
+        state.external_descriptors = [
+            _target(fd) for fd in (self.process.stdin, self.process.stdout, self.process.stderr)
+        ]
+        assert launch.plan is not None
+        state.late_operations = late_operations(launch.plan)
+        state.ready = True
+        self.directory.save(state)
+
+    def _name_init(self, pid: int) -> None:
+        self.state.init_process_pid = pid
+        stat = process_stat(pid)
+        self.state.init_process_start = stat[1] if stat is not None else 0
+        program = os.fstat(executor())
+        self.state.executor = [program.st_dev, program.st_ino]
+
+
+def late_operations(plan: Plan) -> dict[str, str]:
+    """What comes after the start signal, by plan index: for the messages of `start`, which has no plan."""
+    late: dict[str, str] = {}
+    for index in range(len(plan.operations) - 1, -1, -1):
+        operation = plan.operations[index]
+        if operation.name in ("gate", "sync"):
+            break
+        if operation.name == "hook":
+            late[str(index)] = f"{operation.values[0]!s} hook ({operation.values[1]!s})"
+        else:
+            late[str(index)] = operation.name
+    return late
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Write the pid in decimal to a new file that takes the place of `path`.  Raises SyscallError."""
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".{name}")
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        try:
+            os.write(fd, b"%d" % pid)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except OSError as error:
+        raise SyscallError.of("write", path, error) from None
+
+
+def _target(fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return ""

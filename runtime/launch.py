@@ -1,0 +1,302 @@
+"""One launch of the executor: descriptors, plan, spawn, and serving its messages until the program may start."""
+
+from __future__ import annotations
+
+import _thread
+import os
+
+from seatrial.native import channel, operations
+from seatrial.native.memfd import sealed_memfd
+from seatrial.native.spawn import spawn
+from seatrial.runtime.birth import give_birth
+from seatrial.runtime.errors import SeatrialError, StateError, SyscallError
+from seatrial.runtime.plan.compile import compile_init
+from seatrial.runtime.plan.environment import Environment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+
+    from seatrial.runtime.config import Config
+    from seatrial.runtime.log import Log
+    from seatrial.runtime.plan.plan import Plan
+    from seatrial.runtime.process import Process
+else:
+    import _signal
+
+_executor_lock = _thread.allocate_lock()
+_executor_fd = -1
+
+
+class LaunchError(SeatrialError):
+    """The executor reported a failed operation, or died.  `name` is the operation's name in the table, if known."""
+
+    def __init__(self, message: str, name: str = "", hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.name = name
+
+
+def executor() -> int:
+    """The executor's program in a sealed memory file: one for the life of this process.
+
+    Sealed, because a container that opens /proc/PID/exe of what became its init must not reach a file of the host.
+    """
+    global _executor_fd  # made once, never closed
+    with _executor_lock:
+        if _executor_fd < 0:
+            from seatrial.native.programs import path
+
+            file = path("executor")
+            try:
+                source = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    _executor_fd = sealed_memfd("seatrial-executor", source, executable=True)
+                finally:
+                    os.close(source)
+            except OSError as error:
+                hint = "is the sysctl vm.memfd_noexec 2?" if isinstance(error, PermissionError) else ""
+                raise SyscallError.of("load the executor", file, error, hint) from None
+        return _executor_fd
+
+
+class Launch:
+    """A running executor, from its spawn to its exec.
+
+    `handlers` are called for the points of `sync`, with this object; `listener` is the gate's socket, -1 for `run`.
+    After a failure call `abort`; at the end, always `close`.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        config: Config,
+        process: Process,
+        log: Log,
+        *,
+        listener: int,
+        cgroup_fd: int,
+        complete_environment: Callable[[Environment], None],
+        handlers: dict[int, Callable[[Launch], None]],
+    ) -> None:
+        self.id = id
+        self.config = config
+        self.process = process
+        self.log = log
+        self.listener = listener
+        self.cgroup_fd = cgroup_fd
+        self.complete_environment = complete_environment
+        self.handlers = handlers
+        self.pid = 0
+        self.pidfd = -1
+        self.channel = -1
+        self.master_name = ""
+        self.plan: Plan | None = None
+        self.reached = 0
+        self._stages: list[int] = []
+        self._namespaces: list[tuple[str, int]] = []
+
+    def start(self) -> None:
+        """Spawn the executor.  Raises SyscallError, and what the plan compiler raises."""
+        for namespace in self.config.namespaces:
+            if namespace.path:
+                self._namespaces.append((namespace.type, _open_namespace(namespace.type, namespace.path)))
+        try:
+            birth = give_birth(self._spawn, self.cgroup_fd, self.log.debug)
+        except OSError as error:
+            call = (error.strerror or "spawn").partition(":")[0]
+            raise SyscallError.of(call, error.filename or "the executor", error) from None
+        finally:
+            for _type, fd in self._namespaces:
+                os.close(fd)
+            self._namespaces.clear()
+        self.pid = birth.pid
+        self.pidfd = birth.pidfd
+        self._stages.append(birth.pid)
+
+    def _spawn(self, cgroup_fd: int, classic: bool) -> tuple[int, int]:
+        """One attempt, with a plan, a socket and descriptors of its own."""
+        process = self.process
+        keep = 3 + len(process.extra_fds)
+        environment = Environment(id=self.id, keep=keep, born_in_cgroup=cgroup_fd >= 0)
+        ours, theirs = channel.socketpair()
+        plan_fd = -1
+        try:
+            fds = [(0, process.stdin), (1, process.stdout), (2, process.stderr)]
+            fds += [(3 + index, fd) for index, fd in enumerate(process.extra_fds)]
+            fds.append((keep, theirs))
+            if self.listener >= 0:
+                environment.gate = keep + 2
+                fds.append((keep + 2, self.listener))
+            for index, (type, fd) in enumerate(self._namespaces):
+                environment.namespace_fds[type] = keep + 3 + index
+                fds.append((keep + 3 + index, fd))
+            describe_host(environment, self.config)
+            self.complete_environment(environment)
+            self.plan = compile_init(self.config, environment)
+            plan_fd = sealed_memfd("seatrial-plan", self.plan.encode())
+            fds.append((keep + 1, plan_fd))
+            argv = [b"seatrial-executor", b"%d" % keep, b"%d" % (keep + 1), b"%d" % keep]
+            pid, pidfd = spawn(executor(), argv, [], fds, cgroup_fd=cgroup_fd, cwd=self.config.rootfs, classic=classic)
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+            if plan_fd >= 0:
+                os.close(plan_fd)
+        self.channel = ours
+        return pid, pidfd
+
+    def serve(self) -> None:
+        """Serve the executor until it waits for the start signal.  Raises LaunchError, and what the handlers raise."""
+        while True:
+            message = channel.receive_message(self.channel)
+            if message is None:
+                if self.reached >= operations.SYNC_READY and self.listener >= 0:
+                    return  # at the gate, where the executor closes this socket
+                raise self._died()
+            if message.kind == operations.MESSAGE_SYNC:
+                self.reached = message.value
+                if message.value == operations.SYNC_START:
+                    return
+                handler = self.handlers.get(message.value)
+                if handler is not None:
+                    handler(self)
+                self._go()
+            elif message.kind == operations.MESSAGE_CHILD:
+                self._adopt(message.value)
+            else:
+                self._other(message)
+
+    def release(self) -> None:
+        """`run`: let the program start, and wait until it is executed.  Raises LaunchError."""
+        self._go()
+        while (message := channel.receive_message(self.channel)) is not None:
+            self._other(message)
+
+    def _go(self) -> None:
+        try:
+            channel.send_message(self.channel, operations.MESSAGE_GO)
+        except (BrokenPipeError, ConnectionResetError):
+            message = channel.receive_message(self.channel)
+            if message is not None:
+                self._other(message)
+            raise self._died() from None
+
+    def _other(self, message: channel.Message) -> None:
+        """Messages that may come at any time."""
+        text = message.text.decode("utf-8", "replace")
+        if message.kind == operations.MESSAGE_CONSOLE and message.fds:
+            self.process.master = message.fds.pop(0)
+            self.master_name = text
+        elif message.kind == operations.MESSAGE_WARNING:
+            self.log.warning(text)
+        for fd in message.fds:
+            os.close(fd)
+        if message.kind == operations.MESSAGE_ERROR:
+            assert self.plan is not None
+            operation = self.plan.operation(message.operation)
+            sentence = self.plan.failure(message.operation, message.error, text)
+            raise LaunchError(sentence, operation.name if operation else "")
+
+    def _adopt(self, pid: int) -> None:
+        """The executor went on in a sibling, which is our child too."""
+        from seatrial.runtime.wait import open_pidfd
+
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+        self.pid = pid
+        self._stages.append(pid)
+        self.pidfd = open_pidfd(pid)
+
+    def _died(self) -> LaunchError:
+        from seatrial.runtime.wait import describe_exit, wait_child
+
+        end = ""
+        if self.pid:
+            status = wait_child(self.pid, self.pidfd, 5)
+            if status is not None:
+                self._stages.remove(self.pid)
+                end = f" ({describe_exit(status)})"
+        return LaunchError(f"the container's first process died while it was being set up{end}", hint=self._died_hint())
+
+    def _died_hint(self) -> str:
+        limit = self.config.cgroups.resources.memory_limit
+        return f"the memory limit of {limit} bytes may be too small" if limit is not None and limit > 0 else ""
+
+    def reap_stages(self) -> None:
+        """Reap the executor's earlier processes, which exit as soon as their sibling goes on."""
+        for pid in self._stages[:]:
+            if pid != self.pid:
+                os.waitpid(pid, 0)
+                self._stages.remove(pid)
+
+    def abort(self) -> None:
+        """Kill what was started and reap it."""
+        for pid in self._stages:
+            try:
+                os.kill(pid, _signal.SIGKILL)  # our children, not reaped: nobody else can have these pids
+            except ProcessLookupError:
+                pass
+        for pid in self._stages:
+            os.waitpid(pid, 0)
+        self._stages.clear()
+        while self.channel >= 0:  # one that was cloned meanwhile
+            message = channel.receive_message(self.channel)
+            if message is None:
+                break
+            if message.kind == operations.MESSAGE_CHILD:
+                os.kill(message.value, _signal.SIGKILL)
+                os.waitpid(message.value, 0)
+            for fd in message.fds:
+                os.close(fd)
+
+    def close(self) -> None:
+        """Close the socket, and the pidfd if nobody has taken it."""
+        if self.channel >= 0:
+            os.close(self.channel)
+            self.channel = -1
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+
+def describe_host(environment: Environment, config: Config) -> None:
+    """Fill in what the plan needs to know about this host and this process."""
+    environment.privileged = os.geteuid() == 0
+    environment.kcore = os.access("/proc/kcore", os.F_OK)
+    try:
+        fd = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            environment.in_user_namespace = os.read(fd, 4096).split() != [b"0", b"0", b"4294967295"]
+        finally:
+            os.close(fd)
+    except OSError:  # no user namespaces in this kernel
+        environment.in_user_namespace = False
+    if config.rlimits and config.private("user"):
+        from seatrial.native.syscall import prlimit
+
+        for limit in config.rlimits:
+            environment.hard_limits[limit.type] = prlimit(0, limit.type)[1]
+
+
+def preview(id: str, config: Config) -> Plan:
+    """The plan that `create` would run, with invented descriptors and nothing opened."""
+    environment = Environment(id=id, gate=5)
+    for index, namespace in enumerate(config.namespaces):
+        if namespace.path:
+            environment.namespace_fds[namespace.type] = 6 + index
+    describe_host(environment, config)
+    return compile_init(config, environment)
+
+
+def _open_namespace(type: str, path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SyscallError.of(f"open the {type} namespace", path, error) from None
+
+
+__all__ = ["Launch", "LaunchError", "StateError", "executor", "preview"]
