@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import shutil
@@ -19,10 +20,10 @@ import compile as native_programs  # noqa: E402  (native/compile.py)
 SANITIZE = ["-g", "-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 
 
-def _compile(sources: list[str], output: str, include: str) -> None:
+def _compile(sources: list[str], output: str, include: str, flags: list[str] = SANITIZE) -> None:
     compiler = shutil.which("gcc") or pytest.skip("needs gcc")
     executor = os.path.join(NATIVE, "executor")
-    command = [compiler, *native_programs.WARNINGS, *SANITIZE, f"-I{include}", f"-I{executor}", *sources, "-o", output]
+    command = [compiler, *native_programs.WARNINGS, *flags, f"-I{include}", f"-I{executor}", *sources, "-o", output]
     subprocess.run(command, check=True)
 
 
@@ -56,12 +57,29 @@ def static_programs(build_directory: str) -> dict[str, str]:
     return {name: os.path.join(build_directory, f"seatrial-{name}") for name in ("executor", "probe")}
 
 
-@pytest.fixture(params=["static", "sanitized"])
-def executor(request: pytest.FixtureRequest, static_programs: dict[str, str]) -> str:
-    """Every plan runs twice: in the shipped build and in the sanitized one."""
+@pytest.fixture(scope="session")
+def old_kernel(build_directory: str) -> str:
+    output = os.path.join(build_directory, "old-kernel")
+    _compile([os.path.join(HERE, "old_kernel.c")], output, build_directory, [])
+    return output
+
+
+@pytest.fixture(params=["shipped", "sanitized", "ENOSYS", "EPERM"])
+def executor(request: pytest.FixtureRequest, static_programs: dict[str, str]) -> list[str]:
+    """The command that runs the executor: the shipped build, the sanitized one, and the shipped one without the system
+    calls of the last years, as an old kernel and as an old seccomp profile refuse them."""
+    if request.param == "shipped":
+        return [static_programs["executor"]]
     if request.param == "sanitized":
-        return str(request.getfixturevalue("sanitized"))
-    return static_programs["executor"]
+        return [request.getfixturevalue("sanitized")]
+    number = str(getattr(errno, request.param))
+    return [request.getfixturevalue("old_kernel"), number, static_programs["executor"]]
+
+
+@pytest.fixture
+def new_kernel(static_programs: dict[str, str]) -> list[str]:
+    """The shipped build alone."""
+    return [static_programs["executor"]]
 
 
 @pytest.fixture

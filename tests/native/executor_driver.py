@@ -97,7 +97,7 @@ class Drive:
 
     def __init__(
         self,
-        program: str,
+        command: list[str],
         plan: list[Operation] | bytes,
         *,
         descriptors: dict[int, int] | None = None,
@@ -108,14 +108,13 @@ class Drive:
     ) -> None:
         raw = plan if isinstance(plan, bytes) else encode(plan)
         self.outcome = Outcome()
-        self.program = program
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         memfd = os.memfd_create("plan")
         os.write(memfd, raw)
         numbers = [theirs.fileno(), memfd, *(descriptors or {}).values()]
         environment = {"ASAN_OPTIONS": "detect_leaks=0:exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1"}
         self.process = subprocess.Popen(
-            [program, str(theirs.fileno()), str(memfd), str(keep)],
+            [*command, str(theirs.fileno()), str(memfd), str(keep)],
             pass_fds=numbers,
             stdin=stdin,
             stdout=stdout,
@@ -187,9 +186,9 @@ class Drive:
                 pass
 
 
-def run(program: str, plan: list[Operation] | bytes, **options: Any) -> Outcome:
+def run(command: list[str], plan: list[Operation] | bytes, **options: Any) -> Outcome:
     """Run a plan to the end of its program, saying GO at every sync."""
-    drive = Drive(program, plan, **options)
+    drive = Drive(command, plan, **options)
     try:
         return drive.go()
     except BaseException:

@@ -11,7 +11,7 @@ from seatrial.native import operations as table
 pytestmark = pytest.mark.root
 
 
-def test_a_plan_becomes_a_container(executor: str, rootfs: str) -> None:
+def test_a_plan_becomes_a_container(executor: list[str], rootfs: str) -> None:
     plan = container(rootfs, ["probe", "report"])
     outcome = run(executor, plan)
     report = outcome.lines[0]
