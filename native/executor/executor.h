@@ -35,6 +35,7 @@ struct machine {
     mode_t umask;        /* inherited, in force again for hooks and the program unless `umask` sets another */
     bool umask_set;
     bool nondumpable;
+    bool setgroups_denied; /* by the user namespace: user_namespaces(7) */
     bool chdir_refused; /* chdir has been left to chdir_retry */
     char **env;         /* of the program, and `find`'s PATH */
     char *home;         /* "HOME=...": goes into env when that comes */

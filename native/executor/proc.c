@@ -93,14 +93,11 @@ static int write_beneath(int proc, const char *path, const char *value)
     return (size_t)n == size ? 0 : -EIO;
 }
 
-int proc_write_self(struct machine *m, const char *name, const char *value)
+/* The path of /proc/self/NAME without the symlink, whose number is that of the procfs's pid namespace, not of ours. */
+static int self_path(int proc, const char *name, char *path, size_t size)
 {
-    char path[64], link[24];
-    struct text t = TEXT(path);
-    int with_close proc = proc_open(m);
-    if (proc < 0)
-        return proc;
-    /* self is a symlink, and its number is that of the procfs's pid namespace, not of ours. */
+    char link[24];
+    struct text t = {.at = path, .size = size};
     ssize_t n = readlinkat(proc, "self", link, sizeof(link) - 1);
     if (n < 0)
         return -errno;
@@ -109,7 +106,36 @@ int proc_write_self(struct machine *m, const char *name, const char *value)
     text_add(&t, link);
     text_add(&t, "/");
     text_add(&t, name);
-    return write_beneath(proc, path, value);
+    return 0;
+}
+
+int proc_write_self(struct machine *m, const char *name, const char *value)
+{
+    char path[64];
+    int with_close proc = proc_open(m);
+    if (proc < 0)
+        return proc;
+    int r = self_path(proc, name, path, sizeof(path));
+    return r < 0 ? r : write_beneath(proc, path, value);
+}
+
+int proc_read_self(struct machine *m, const char *name, char *buffer, size_t size)
+{
+    char path[64];
+    int with_close proc = proc_open(m);
+    if (proc < 0)
+        return proc;
+    int r = self_path(proc, name, path, sizeof(path));
+    if (r < 0)
+        return r;
+    int with_close fd = open_beneath(proc, path, O_RDONLY);
+    if (fd < 0)
+        return fd;
+    ssize_t n = read(fd, buffer, size - 1);
+    if (n < 0)
+        return -errno;
+    buffer[n] = '\0';
+    return (int)n;
 }
 
 /* "net.ipv4.ip_forward", "net/ipv4/conf/eth0.1/forwarding": the first separator says which one it is, and the other
