@@ -5,9 +5,10 @@ from __future__ import annotations
 from seatrial.runtime import mount_options
 from seatrial.runtime.config import Config, Device, IDMap, Namespace, TimeOffset
 from seatrial.runtime.default_devices import with_defaults
+from seatrial.runtime.document import member
 from seatrial.runtime.errors import ConfigError, UnsupportedError
 from seatrial.runtime.spec import names
-from seatrial.runtime.sysctl import normal_key
+from seatrial.runtime.sysctl import is_key, normal_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
         config.rootfs_propagation = mount_options.PROPAGATION[block["rootfsPropagation"]]
     for key, value in block.get("sysctl", {}).items():
         normal = normal_key(key)
+        if not is_key(normal):
+            raise ConfigError(member("linux.sysctl", key), "not the name of a kernel parameter")
         if normal in config.sysctl:
             raise ConfigError("linux.sysctl", f"{normal} is given twice, with dots and with slashes")
         config.sysctl[normal] = value

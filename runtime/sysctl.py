@@ -36,10 +36,15 @@ def key_path(key: str) -> str:
     return key.translate({ord("/"): ".", ord("."): "/"})
 
 
+def is_key(key: str) -> bool:
+    """Whether a key in dotted form names a file below /proc/sys, and nothing outside of it."""
+    parts = key_path(key).split("/")
+    return not ("" in parts or "." in parts or ".." in parts)
+
+
 def check(config: Config, key: str, path: str) -> None:
     """Raise ConfigError (at JSON path `path`) unless the parameter belongs to a namespace that the container has."""
-    parts = key_path(key).split("/")
-    if "" in parts or "." in parts or ".." in parts:
+    if not is_key(key):
         raise ConfigError(path, "not the name of a kernel parameter")
     if key in IPC or key.startswith("fs.mqueue."):
         needed = "ipc"
