@@ -45,7 +45,7 @@ class Request:
     log: str
 
 
-def open_airlock(request: Request) -> subprocess.Popen[bytes]:
+def open_airlock(request: Request, env: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start the janitor.  Its exit status is the command's, or 2 with a reason on its standard error."""
     argv = [sys.executable, "-m", "seatrial.conformance.airlock", json.dumps(asdict(request))]
     return subprocess.Popen(
@@ -53,6 +53,7 @@ def open_airlock(request: Request) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         pass_fds=[request.lifeline, *request.keep],
+        env=env,
         start_new_session=True,  # a Ctrl-C is for the asking process alone
     )
 
@@ -68,7 +69,10 @@ def janitor(request: Request) -> int:
         child = os.fork()
         if child == 0:
             _in_child(lambda: doorkeeper(request, subtree, mode))
-        return _wait(child, request.lifeline)
+        status, alone = _wait(child, request.lifeline)
+        if alone:
+            shutil.rmtree(os.path.dirname(request.log), ignore_errors=True)
+        return status
     finally:
         left = subtree.destroy()
         shutil.rmtree(request.workdir, ignore_errors=True)
@@ -139,22 +143,24 @@ def _settle_view(runtime: str, workdir: str, subtree: Subtree) -> str:
     return "hybrid"
 
 
-def _wait(child: int, lifeline: int) -> int:
-    """The child's exit status; when the lifeline closes first, the child is killed."""
+def _wait(child: int, lifeline: int) -> tuple[int, bool]:
+    """The child's exit status, and whether the lifeline closed first: then the child is killed."""
     pidfd = os.pidfd_open(child)
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     poller.register(lifeline, select.POLLIN | select.POLLHUP)
+    alone = False
     while True:
         ready = {number for number, _ in poller.poll()}
         if lifeline in ready and pidfd not in ready:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
             poller.unregister(lifeline)
+            alone = True
         if pidfd in ready:
             os.close(pidfd)
             _, status = os.waitpid(child, 0)
-            return os.waitstatus_to_exitcode(status)
+            return os.waitstatus_to_exitcode(status), alone
 
 
 def _in_child(work: object) -> None:

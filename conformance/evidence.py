@@ -140,7 +140,7 @@ def _transcript(result: Result) -> str:
     for name, stream in (("stdout", output), ("stderr", result.stderr[:4000])):
         if stream:
             text += f"-- {name}\n{stream.rstrip()}\n"
-    return text + f"-- {result.describe().rpartition(': ')[2]}, {result.seconds * 1000:.0f} ms\n\n"
+    return text + f"-- {result.ending()}, {result.seconds * 1000:.0f} ms\n\n"
 
 
 def _write(directory: str, name: str, text: str) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from seatrial.conformance.errors import EnvironmentProblem, Finding
 
@@ -32,7 +32,7 @@ class Stream:
         os.close(self.fd)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Result:
     """How an invocation ended.  `status` is the exit status, or -N when signal N ended it.  Streams that still grow
     (a detached container writes to them) can be read again with `output()`."""
@@ -44,7 +44,7 @@ class Result:
     stderr: str
     seconds: float
     timed_out: bool
-    stream: Stream = field(repr=False)
+    stream: Stream
 
     @property
     def ok(self) -> bool:
@@ -68,13 +68,29 @@ class Result:
         return self
 
     def describe(self) -> str:
-        """One line: the command and how it ended."""
-        words = " ".join(self.argv)
+        """One line: the command, shortened (evidence has it in full), and how it ended."""
+        return f"{' '.join(shortened(self.argv))}: {self.ending()}"
+
+    def ending(self) -> str:
+        """How it ended: `exit status 1`, `ended by signal 11`, `killed after 10.0 s`."""
         if self.timed_out:
-            return f"{words}: killed after {self.seconds:.1f} s"
-        if self.status < 0:
-            return f"{words}: ended by signal {-self.status}"
-        return f"{words}: exit status {self.status}"
+            return f"killed after {self.seconds:.1f} s"
+        return f"ended by signal {-self.status}" if self.status < 0 else f"exit status {self.status}"
+
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
+
+def shortened(argv: tuple[str, ...]) -> list[str]:
+    """A command line for people: programs and bundles by their names, without the state directory."""
+    words = [os.path.basename(argv[0])]
+    rest = iter(argv[1:])
+    for word in rest:
+        if word == "--root":
+            next(rest, None)
+        else:
+            words.append(os.path.basename(word) if word.startswith("/") and words[-1] == "--bundle" else word)
+    return words
 
 
 def tail(text: str, limit: int = 2000) -> str:

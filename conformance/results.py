@@ -38,6 +38,7 @@ class Run:
 
     stamp: dict[str, Any]
     results: list[CaseResult] = field(default_factory=list)
+    planned: int = 0
     end: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -60,10 +61,12 @@ class Run:
         return outcome.exit_status((result.outcome for result in self.results), fail_on_skip=fail_on_skip)
 
 
-def read(lines: Iterable[str], source: str = "results") -> list[Run]:
-    """The runs in a results file.  A file may hold several: each stamp starts one.  EnvironmentProblem when a line is
-    not ours."""
-    runs: list[Run] = []
+def read(lines: Iterable[str], source: str = "results", into: Run | None = None) -> list[Run]:
+    """The runs in a results file, which may hold several: each stamp starts one.
+
+    `into` is the run that the first lines continue.  EnvironmentProblem when a line is not ours.
+    """
+    runs: list[Run] = [into] if into is not None else []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -72,6 +75,8 @@ def read(lines: Iterable[str], source: str = "results") -> list[Run]:
             kind = entry.pop("kind")
             if kind == "stamp":
                 runs.append(Run(entry))
+            elif kind == "plan":
+                runs[-1].planned = int(entry["cases"])
             elif kind == "end":
                 runs[-1].end = entry
             elif kind == "result":

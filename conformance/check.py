@@ -1,0 +1,136 @@
+"""One conformance run: pytest in the airlock, its result lines through a pipe as they happen."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from seatrial.conformance import outcome, results
+from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
+from seatrial.conformance.results import Run
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CASES = os.path.join(HERE, "cases")
+NO_CASES = 5  # pytest's exit status when nothing was selected
+PYTEST_DONE = (0, 1, NO_CASES)  # everything else: interrupted, internal error, usage, or our own pytest.exit()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to run and how.  `tests` are paths or node ids; `keyword` is pytest's -k; `timeout` is in seconds."""
+
+    runtime: str
+    profile: str = "spec"
+    tests: tuple[str, ...] = (CASES,)
+    keyword: str | None = None
+    workers: int = 1
+    shard: str | None = None
+    view: str = "auto"
+    timeout: float = 10.0
+    evidence: str | None = None
+
+
+def pytest_command(selection: Selection, workdir: str, results_path: str) -> list[str]:
+    """The command line of pytest for a selection: no other plugins, no configuration file of whoever calls us."""
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", HERE, "-p", "no:cacheprovider"]
+    command += ["-p", "seatrial.conformance.plugin", "--strict-markers", "--color=no", "-q", "--tb=short"]
+    if selection.workers > 1:
+        command += ["-p", "xdist", "-n", str(selection.workers), "--max-worker-restart=2"]
+    command += ["--runtime", selection.runtime, "--profile", selection.profile, "--workdir", workdir]
+    command += ["--runtime-timeout", str(selection.timeout), "--results", results_path]
+    if selection.evidence:
+        command += ["--evidence", selection.evidence]
+    if selection.keyword:
+        command += ["-k", selection.keyword]
+    if selection.shard:
+        command += ["--shard", selection.shard]
+    return [*command, *selection.tests]
+
+
+def environment() -> dict[str, str]:
+    """The environment of the pytest process: without what would change its behaviour behind our back."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def check(selection: Selection, listen: Callable[[dict[str, Any]], None]) -> Run:
+    """Run the selection to its end; `listen` gets each entry of the results (stamp, plan, result, end) as it happens.
+
+    EnvironmentProblem when the run cannot be made or nothing is selected, HarnessBug when pytest or a worker fell
+    over.  A KeyboardInterrupt ends the run, cleans up and is passed on.
+    """
+    base = tempfile.mkdtemp(prefix="seatrial-", dir="/tmp")
+    os.chmod(base, 0o755)
+    workdir, log = os.path.join(base, "work"), os.path.join(base, "pytest.log")
+    os.mkdir(workdir)
+    reader, writer = os.pipe()
+    lifeline_out, lifeline_in = os.pipe()
+    command = pytest_command(selection, workdir, f"/proc/self/fd/{writer}")
+    try:
+        if os.geteuid() == 0:
+            process = _start_confined(selection, command, workdir, log, writer, lifeline_out)
+        else:
+            process = _start_plain(command, log, writer)
+        os.close(writer)
+        os.close(lifeline_out)
+        run = _follow(reader, listen)
+        _, complaint = process.communicate()
+        status = process.returncode
+        with open(log, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    finally:
+        os.close(lifeline_in)  # the janitor's sign to end everything, if it has not ended yet
+        os.close(reader)
+        if "process" in locals():
+            process.wait()
+        shutil.rmtree(base, ignore_errors=True)
+    return _judge_end(run, status, text, (complaint or b"").decode("utf-8", "replace").strip())
+
+
+def _judge_end(run: Run | None, status: int, log: str, complaint: str) -> Run:
+    if run is not None and status in PYTEST_DONE and run.end and (run.results or status == NO_CASES):
+        if status == NO_CASES:
+            raise EnvironmentProblem("no case matches the selection")
+        return run
+    detail = "\n".join(part for part in (complaint, log[-3000:].strip()) if part)
+    if run is not None and any(result.outcome == outcome.HARNESS_BUG for result in run.results):
+        return run  # a case that cannot be collected: its line says what is wrong
+    if status == outcome.ENVIRONMENT and (run is None or not run.results) and "INTERNALERROR" not in detail:
+        raise EnvironmentProblem(detail or "the run could not be started")
+    raise HarnessBug(f"pytest ended with status {status} before its end\n{detail}")
+
+
+def _start_confined(
+    selection: Selection, command: list[str], workdir: str, log: str, writer: int, lifeline: int
+) -> subprocess.Popen[bytes]:
+    from seatrial.conformance.airlock import Request, open_airlock
+
+    trial = os.path.abspath(selection.runtime) if selection.view == "auto" else None
+    request = Request(command, selection.view, trial, lifeline, [writer], workdir, log)
+    return open_airlock(request, environment())
+
+
+def _start_plain(command: list[str], log: str, writer: int) -> subprocess.Popen[bytes]:
+    """Without root there is no airlock (yet): the cases that need root are skipped, and pytest runs as it is."""
+    with open(log, "ab") as file:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, pass_fds=[writer], env=environment()
+        )
+
+
+def _follow(reader: int, listen: Callable[[dict[str, Any]], None]) -> Run | None:
+    """Read entries until every writer is gone."""
+    run: Run | None = None
+    with open(reader, encoding="utf-8", closefd=False) as stream:
+        for line in stream:
+            found = results.read([line]) if run is None else results.read([line], into=run)
+            run = found[0] if found else run
+            listen(json.loads(line))
+    return run
