@@ -5,7 +5,8 @@
 
 #include "probe.h"
 
-static const struct verb *const tables[] = {report_verbs, file_verbs, path_verbs, mount_verbs, process_verbs, signal_verbs, load_verbs,
+static const struct verb action_verbs[];
+static const struct verb *const tables[] = {report_verbs, action_verbs, file_verbs, path_verbs, mount_verbs, process_verbs, signal_verbs, load_verbs,
                                             syscall_verbs, hook_verbs, descriptor_verbs, kernel_verbs};
 
 static const struct verb *find(const char *name)
@@ -16,6 +17,22 @@ static const struct verb *find(const char *name)
                 return verb;
     return NULL;
 }
+
+static int list_verbs(struct json *value, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    json_open(value, '{');
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (const struct verb *verb = tables[i]; verb->name; verb++)
+            key_string(value, verb->name, verb->usage);
+    json_close(value, '}');
+    return 0;
+}
+
+static const struct verb action_verbs[] = {
+    {"verbs", "verbs", 0, 0, list_verbs, NULL},
+    {NULL, NULL, 0, 0, NULL, NULL},
+};
 
 static void open_line(struct json *line, int argc, char **argv)
 {
@@ -51,7 +68,7 @@ static const char *complaint_about(int argc, char **argv)
         return argc > 0 ? "unknown verb" : "empty action";
     if (argc - 1 < verb->least || (verb->most >= 0 && argc - 1 > verb->most))
         return verb->usage;
-    return NULL;
+    return verb->run == in_child ? complaint_about(argc - 1, argv + 1) : NULL;
 }
 
 void run_action(int argc, char **argv)

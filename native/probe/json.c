@@ -32,7 +32,8 @@ static bool grow(struct json *json, size_t more)
     char *text = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (text == MAP_FAILED)
         return false;
-    memcpy(text, json->text, json->used);
+    if (json->used > 0)
+        memcpy(text, json->text, json->used);
     if (json->mapped)
         munmap(json->text, json->size);
     json->text = text;
@@ -43,7 +44,7 @@ static bool grow(struct json *json, size_t more)
 
 static void put(struct json *json, const char *bytes, size_t length)
 {
-    if (json->overflow)
+    if (json->overflow || length == 0)
         return;
     if (json->size - json->used < length && !grow(json, length)) {
         json->overflow = true;
@@ -148,6 +149,22 @@ static size_t utf8_length(const unsigned char *bytes, size_t left)
     return length;
 }
 
+/* What Unicode calls a line end is escaped, though JSON does not ask for it: readers split the output into lines.
+ * Returns the length of its UTF-8 form, 0 for anything else. */
+static size_t line_end(const char *bytes, size_t left, const char **escape)
+{
+    static const char forms[][4] = {"\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+    static const char *const escapes[] = {"\\u0085", "\\u2028", "\\u2029"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        size_t length = strlen(forms[i]);
+        if (length <= left && memcmp(bytes, forms[i], length) == 0) {
+            *escape = escapes[i];
+            return length;
+        }
+    }
+    return 0;
+}
+
 void json_bytes(struct json *json, const char *bytes, size_t length)
 {
     separate(json);
@@ -157,6 +174,14 @@ void json_bytes(struct json *json, const char *bytes, size_t length)
     while (i < length) {
         unsigned char byte = (unsigned char)bytes[i];
         size_t sequence = utf8_length((const unsigned char *)bytes + i, length - i);
+        const char *escape;
+        size_t end = sequence > 1 ? line_end(bytes + i, length - i, &escape) : 0;
+        if (end > 0) {
+            put(json, bytes + plain, i - plain);
+            put(json, escape, 6);
+            plain = i += end;
+            continue;
+        }
         if (sequence > 0 && byte >= 0x20 && byte != '"' && byte != '\\') {
             i += sequence;
             continue;

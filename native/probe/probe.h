@@ -29,6 +29,7 @@ extern const struct verb file_verbs[], path_verbs[], mount_verbs[], process_verb
 
 int run_actions(int argc, char **argv); /* split at "--"; the process's exit status */
 void run_action(int argc, char **argv);
+int in_child(struct json *value, int argc, char **argv); /* the verb `child`: its arguments are an action too */
 void refuse(int argc, char **argv, const char *complaint); /* writes the line of an action that cannot be tried */
 
 /* -- output (output.c): one line, one write(2) ---------------------------------------------------------------------- */
@@ -95,5 +96,6 @@ void process_words(struct json *json); /* keys argv and env */
 
 extern char first_cgroup[1 << 16]; /* /proc/self/cgroup as main() found it */
 extern bool first_cgroup_known;
+const char *first_cgroup_text(void); /* NULL if it could not be read, or not from a procfs */
 unsigned long auxiliary(unsigned long type);
 int64_t clock_nanoseconds(int clock);

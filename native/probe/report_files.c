@@ -123,20 +123,26 @@ static bool json_descriptor(struct json *json, int fd, int directory)
     return true;
 }
 
+static bool descriptors_listed(struct json *json, int directory, int hidden)
+{
+    struct directory entries = {.fd = directory};
+    for (const char *name = directory_next(&entries); name; name = directory_next(&entries)) {
+        int fd = (int)strtol(name, NULL, 10);
+        if (name[0] >= '0' && name[0] <= '9' && fd != directory && fd != hidden)
+            json_descriptor(json, fd, directory);
+    }
+    return entries.used >= 0;
+}
+
 /* Without a procfs every number is tried up to a bound: targets are then unknown, and so is what lies above it. */
 void json_descriptors(struct json *json)
 {
     int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int hidden = output_descriptor() > 2 ? output_descriptor() : -1;
     json_open(json, '[');
-    if (directory >= 0 && is_proc(directory)) {
-        struct directory entries = {.fd = directory};
-        for (const char *name = directory_next(&entries); name; name = directory_next(&entries)) {
-            int fd = (int)strtol(name, NULL, 10);
-            if (name[0] >= '0' && name[0] <= '9' && fd != directory && fd != hidden)
-                json_descriptor(json, fd, directory);
-        }
-    } else {
+    size_t mark = json->used;
+    if (directory < 0 || !is_proc(directory) || !descriptors_listed(json, directory, hidden)) {
+        json->used = mark;
         struct rlimit limit;
         int bound = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 1024 ? (int)limit.rlim_cur : 1024;
         for (int fd = 0; fd < bound; fd++)
@@ -177,6 +183,7 @@ static void devices(struct json *json)
         json_null(json);
         return;
     }
+    size_t mark = json->used;
     json_open(json, '{');
     for (const char *name = directory_next(&entries); name; name = directory_next(&entries)) {
         struct stat status;
@@ -194,6 +201,10 @@ static void devices(struct json *json)
         json_close(json, '}');
     }
     json_close(json, '}');
+    if (entries.used < 0) { /* half a list would be a wrong list */
+        json->used = mark;
+        json_null(json);
+    }
     close(entries.fd);
 }
 

@@ -79,16 +79,26 @@ static void host_names(struct json *json)
     json_close(json, '}');
 }
 
+const char *first_cgroup_text(void)
+{
+    int fd = first_cgroup_known ? open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+    bool trusted = fd >= 0 && is_proc(fd);
+    if (fd >= 0)
+        close(fd);
+    return trusted ? first_cgroup : NULL;
+}
+
 static void cgroup(struct json *json)
 {
-    key_string(json, "first_cgroup", first_cgroup_known ? first_cgroup : NULL);
+    const char *first = first_cgroup_text();
+    key_string(json, "first_cgroup", first);
     json_key(json, "cgroup");
-    if (!first_cgroup_known) {
+    if (!first) {
         json_null(json);
         return;
     }
     static char text[sizeof first_cgroup];
-    memcpy(text, first_cgroup, sizeof text);
+    strcpy(text, first);
     json_open(json, '[');
     char *rest = text;
     for (char *line = next_line(&rest); line; line = next_line(&rest)) {

@@ -98,7 +98,7 @@ static void record(struct json *json, const char *hook, const char *state, size_
     process_words(json);
     json_key(json, "namespaces");
     json_namespaces(json, "self");
-    key_string(json, "cgroup", first_cgroup_known ? first_cgroup : NULL);
+    key_string(json, "cgroup", first_cgroup_text());
     key_process_text(json, "mountinfo", "self", "mountinfo");
     place(json, "root", "/");
     place(json, "cwd_stat", ".");

@@ -99,7 +99,7 @@ static int exec_check(struct json *value, int argc, char **argv)
     return error;
 }
 
-static int in_child(struct json *value, int argc, char **argv)
+int in_child(struct json *value, int argc, char **argv)
 {
     pid_t child = fork();
     if (child < 0)

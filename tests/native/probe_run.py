@@ -52,9 +52,10 @@ def probe(
     pass_fds: Sequence[int] = (),
     cwd: str | None = None,
     argv0: str | None = None,
+    close_fds: bool = True,
     timeout: float = 30,
 ) -> Run:
-    """Run `probe WORDS` to its end; `before` runs in the child."""
+    """Run `probe WORDS` to its end; `before` runs in the child, and so does what closes descriptors."""
     done = subprocess.run(
         [argv0 or program, *words],
         executable=program,
@@ -64,6 +65,7 @@ def probe(
         env=env,
         preexec_fn=before,
         pass_fds=pass_fds,
+        close_fds=close_fds,
         cwd=cwd,
         timeout=timeout,
         check=False,

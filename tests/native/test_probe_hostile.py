@@ -95,21 +95,26 @@ def test_mountinfo_with_many_mounts_and_long_paths(tmp_path: Path) -> None:
 NUMBERS = {  # x86-64
     "read": 0, "write": 1, "close": 3, "fstat": 5, "mprotect": 10, "brk": 12, "readlink": 89, "execve": 59, "exit_group": 231,
     "arch_prctl": 158, "set_tid_address": 218, "set_robust_list": 273, "rseq": 334, "prlimit64": 302, "getrandom": 318,
-    "openat": 257, "mmap": 9, "munmap": 11, "newfstatat": 262, "readlinkat": 267,
+    "openat": 257, "mmap": 9, "munmap": 11, "newfstatat": 262, "readlinkat": 267, "getppid": 110, "fork": 57, "clone": 56,
 }  # fmt: skip
 # docs/probe.md: what any verb needs to start, to print its line, and to end.
 STARTING = (
     "execve brk arch_prctl set_tid_address set_robust_list rseq prlimit64 readlink readlinkat getrandom mprotect "
     "openat read close write exit_group"
 ).split()
-KILL_PROCESS, ERRNO, ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+KILL_PROCESS, KILL_THREAD, TRAP, ERRNO, TRACE, ALLOW = 0x80000000, 0, 0x30000, 0x50000, 0x7FF00000, 0x7FFF0000
 
 
 def allow_only(names: list[str], otherwise: int) -> Callable[[], None]:
-    """A function that installs a filter which allows these calls; classic BPF, see seccomp(2)."""
+    """A function that installs a filter which allows these calls only."""
+    return filtering(dict.fromkeys(names, ALLOW), otherwise)
+
+
+def filtering(actions: dict[str, int], otherwise: int = ALLOW) -> Callable[[], None]:
+    """A function that installs a filter; classic BPF, see seccomp(2)."""
     code = [struct.pack("HBBI", 0x20, 0, 0, 0)]  # load the call's number
-    for name in names:
-        code += [struct.pack("HBBI", 0x15, 0, 1, NUMBERS[name]), struct.pack("HBBI", 0x06, 0, 0, ALLOW)]
+    for name, action in actions.items():
+        code += [struct.pack("HBBI", 0x15, 0, 1, NUMBERS[name]), struct.pack("HBBI", 0x06, 0, 0, action)]
     code.append(struct.pack("HBBI", 0x06, 0, 0, otherwise))
     text = ctypes.create_string_buffer(b"".join(code))
     program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(code), ctypes.addressof(text)))
@@ -128,20 +133,20 @@ x86_only = pytest.mark.skipif(platform.machine() != "x86_64", reason="the filter
 
 @x86_only
 def test_starts_with_few_system_calls() -> None:
-    run = probe("print", "alive", before=allow_only(STARTING, KILL_PROCESS))
+    run = probe("print", "alive", before=allow_only(STARTING, KILL_PROCESS), close_fds=False)
     assert (run.value, run.status) == ("alive", 0)
 
 
 @x86_only
 def test_the_filter_does_kill() -> None:
     fewer = [name for name in STARTING if name != "write"]
-    assert probe("print", "dead", before=allow_only(fewer, KILL_PROCESS)).status == -31
+    assert probe("print", "dead", before=allow_only(fewer, KILL_PROCESS), close_fds=False).status == -31
 
 
 @x86_only
 @pytest.mark.parametrize("error", [1, 38], ids=["EPERM", "ENOSYS"])
 def test_report_when_nothing_is_allowed(error: int) -> None:
-    run = probe("report", before=allow_only([*STARTING, "mmap"], ERRNO | error))
+    run = probe("report", before=allow_only([*STARTING, "mmap"], ERRNO | error), close_fds=False)
     report = run.only
     assert mismatches(report, REPORT) == []
     assert report["argv"] == [PROBE, "report"]
@@ -155,7 +160,7 @@ def test_report_when_nothing_is_allowed(error: int) -> None:
 def test_report_when_status_is_all_there_is() -> None:
     """Calls that would say so are refused, but /proc/self/status can be read: that needs fstatfs only."""
     NUMBERS["fstatfs"] = 138
-    report = probe("report", before=allow_only([*STARTING, "fstatfs"], ERRNO | 1)).only
+    report = probe("report", before=allow_only([*STARTING, "fstatfs"], ERRNO | 1), close_fds=False).only
     assert mismatches(report, REPORT) == []
     assert report["seccomp"]["mode"] == 2
     assert report["caps"]["bounding"] is not None
@@ -167,9 +172,27 @@ def test_report_when_status_is_all_there_is() -> None:
 @x86_only
 def test_verbs_say_what_the_filter_answers() -> None:
     filtered = allow_only([*STARTING, "mmap"], ERRNO | 38)
-    assert probe("syscall", "mkdirat", "-100", "str:x", "0", before=filtered).status in (0, -31)
-    assert probe("mkdir", "/tmp/x", before=filtered).errno == "ENOSYS"
-    assert probe("sethostname", "x", before=filtered).errno == "ENOSYS"
+    assert probe("syscall", "mkdirat", "-100", "str:x", "0", before=filtered, close_fds=False).errno == "ENOSYS"
+    assert probe("mkdir", "/tmp/x", before=filtered, close_fds=False).errno == "ENOSYS"
+    assert probe("sethostname", "x", before=filtered, close_fds=False).errno == "ENOSYS"
+
+
+@x86_only
+def test_each_action_as_its_verb_tells_it() -> None:
+    def one(verb: str, action: int) -> Run:
+        return probe(verb, "getppid", "--", "print", "alive", before=filtering({"getppid": action}))
+
+    run = one("syscall", ERRNO | 13)
+    assert (run.lines[0]["errno"], run.value) == ("EACCES", "alive")
+    assert one("syscall", KILL_PROCESS).status == one("syscall", KILL_THREAD).status == -31
+    run = one("syscall-trap", TRAP | 5)
+    expected = {"signal": "SIGSYS", "code": 1, "syscall": 110, "arch": 0xC000003E, "data": 5}
+    assert (run.lines[0]["value"], run.value) == (expected, "alive")
+    run = one("syscall-thread", KILL_THREAD)
+    assert (run.lines[0]["value"], run.value) == ({"killed": True, "errno": None}, "alive")
+    run = one("syscall-trace", TRACE | 7)
+    assert (run.lines[0]["value"], run.value) == ({"event": True, "data": 7}, "alive")
+    assert one("syscall", TRACE | 7).lines[0]["errno"] == "ENOSYS"
 
 
 # -- noise -------------------------------------------------------------------------------------------------------------
