@@ -1,0 +1,69 @@
+"""Unknown properties are ignored (config.md#extensibility)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from seatrial.conformance import cgroups, probe
+from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.case import covers, needs
+from seatrial.conformance.cases.config.cgroup_files import read
+from seatrial.conformance.cases.config.schema_objects import put
+from seatrial.conformance.cases.config.visible import visible
+from seatrial.conformance.driver import Container, Runtime
+
+UNKNOWN = {"enabled": True, "list": [1, None, {"a": "b"}]}
+PLACES = (
+    "",
+    "process.",
+    "linux.",
+    "linux.resources.memory.",
+    "mounts[].",
+    "hooks.createRuntime[].",
+    "linux.namespaces[].",
+)
+
+
+def _prepared(bundle: Bundle) -> Bundle:
+    bundle.hook("createRuntime", "exit", "0")
+    bundle.linux["resources"]["memory"] = {"limit": 64 << 20}
+    return bundle
+
+
+@covers("config/extensibility/3")
+@needs("cgroup:memory")
+@pytest.mark.parametrize("place", [pytest.param(place, id=place.rstrip(".") or "top") for place in PLACES])
+def test_takes_unknown_properties(runtime: Runtime, bundle: Bundle, place: str) -> None:
+    """An unknown property generates no error: config.md#extensibility."""
+    put(_prepared(bundle).config, f"{place}x-unknown", UNKNOWN)
+    container = runtime.create(bundle)
+    container.start()
+
+
+@covers("config/extensibility/2")
+@needs("cgroup:memory")
+def test_ignores_unknown_properties(runtime: Runtime, make_bundle: Callable[[], Bundle]) -> None:
+    """Unknown properties change nothing: the process, its mounts, its cgroup and its state are as without them
+    (config.md#extensibility)."""
+    plain, other = _prepared(make_bundle()), _prepared(make_bundle())
+    for place in PLACES:
+        put(other.config, f"{place}x-unknown", UNKNOWN)
+    assert _observe(runtime, other) == _observe(runtime, plain)
+
+
+def _observe(runtime: Runtime, bundle: Bundle) -> dict[str, object]:
+    bundle.args("/probe", "report", "--", "hold")
+    container = runtime.create(bundle)
+    state = container.state()
+    limit = _memory_limit(container)
+    container.start()
+    report = probe.parse(container.wait_output("\n"))
+    container.delete(force=True)
+    return {**visible(report), "memory limit": limit, "members of state": sorted(state), "status": state["status"]}
+
+
+def _memory_limit(container: Container) -> str:
+    unified = cgroups.read_view().mode == "v2"
+    return read(container, "memory", "memory.max" if unified else "memory.limit_in_bytes")
