@@ -74,7 +74,7 @@ int op_ambient(struct machine *m, const struct op_ambient *a)
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
         return -errno;
     for (unsigned cap = 0; cap < CAPABILITIES_MAX; cap++) {
-        char warning[80] = "";
+        char warning[128] = "";
         struct text t = TEXT(warning);
         if (!(a->raise >> cap & 1) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) == 0)
             continue;

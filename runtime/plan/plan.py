@@ -40,9 +40,14 @@ class Plan:
 
         `index`, `errno` and `detail` are the executor's; index 0xffffffff says that the plan itself was refused.
         """
+        from errno import ECANCELED
+
         from seatrial.runtime.errors import errno_name
 
         operation = self.operation(index)
+        if operation is not None and operation.name == "hook":
+            detail = detail.removeprefix(f"hook {operation.values[1]!s} ")  # the title names it
+            errno = 0 if detail and errno == ECANCELED else errno  # the hook ended otherwise than with status 0
         reasons = ([errno_name(errno)] if errno else []) + ([detail] if detail else [])
         if operation is None:
             return ": ".join(["the executor refused the plan", *reasons])

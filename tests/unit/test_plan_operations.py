@@ -123,6 +123,13 @@ def test_failure_names_the_operation_and_its_place() -> None:
     assert plan.failure(1, 1) == "mount proc on /proc: EPERM (operation 2 of 2)"
     assert plan.failure(1, 0, "not a directory") == "mount proc on /proc: not a directory (operation 2 of 2)"
     assert plan.failure(0, 22, "why") == "start a session: EINVAL: why (operation 1 of 2)"
+    hook = Plan([constructors.hook("createContainer", "/h", [], [], 0, b"", b"")])
+    assert hook.failure(0, 125, "hook /h ended with status 1") == (
+        "run createContainer hook /h: ended with status 1 (operation 1 of 1)"
+    )
+    assert hook.failure(0, 2, "hook /h cannot be executed") == (
+        "run createContainer hook /h: ENOENT: cannot be executed (operation 1 of 1)"
+    )
     assert plan.failure(0xFFFFFFFF, 22, "magic") == "the executor refused the plan: EINVAL: magic"
 
 
