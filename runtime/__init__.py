@@ -27,8 +27,8 @@ _PLACES = {
 
 def __getattr__(name: str) -> object:
     """A public name of the library; the records of the model (Config, Mount, Namespace ...) are in `config`."""
-    if name.startswith("__"):
-        raise AttributeError(name)
+    if name not in _PLACES and not name[:1].isupper():  # a submodule, or something private
+        raise AttributeError(f"module 'seatrial.runtime' has no attribute {name!r}")
     module = __import__(f"seatrial.runtime.{_PLACES.get(name, 'config')}", fromlist=(name,))
     value: object = getattr(module, name, None)
     if value is None or (name not in _PLACES and getattr(value, "__module__", "") != module.__name__):

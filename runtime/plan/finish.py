@@ -41,7 +41,7 @@ def start(config: Config, environment: Environment, filter: list[Operation]) -> 
     operations += filter
     operations.append(op.sync(SYNC_START) if environment.gate is None else op.gate(environment.gate))
     if process is None:
-        operations.append(op.exec([]))  # a plan ends in exec; `start` refuses a container without process before that
+        operations.append(op.exec(["(no process)"]))  # a plan ends in exec; `start` refuses before it is reached
         return operations
     for hook in config.hooks.start_container:
         operations.append(_hook("startContainer", hook, process.env, environment.state_created))

@@ -264,10 +264,10 @@ def test_hooks() -> None:
     assert order == ["sync", "sync", "hook", "hook", "pivot_root", "sync", "sync", "hook", "hook", "exec"]
 
 
-def test_without_a_process_the_plan_ends_at_the_gate() -> None:
+def test_without_a_process_nothing_is_found_to_execute() -> None:
     plan = compiled(config(process=None, hooks=Hooks(start_container=[Hook(path="/h")])), gate=9)
-    assert names(plan)[-2:] == ["sync", "gate"]
-    assert not {"exec", "find", "identity", "hook"} & set(names(plan))
+    assert names(plan)[-3:] == ["sync", "gate", "exec"]
+    assert not {"find", "identity", "hook"} & set(names(plan))
 
 
 def test_sysctl_with_a_dot_in_an_interface_name() -> None:
