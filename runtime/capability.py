@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from seatrial.runtime.config import Capabilities
+
 # In number order: include/uapi/linux/capability.h.
 NAMES = (
     "CAP_CHOWN",
@@ -65,6 +69,24 @@ def mask(names: list[str], unknown: list[str]) -> int:
 def names(bits: int) -> list[str]:
     """The names in a mask, in number order; a bit without a name as ``CAP_63``."""
     return [NAMES[number] if number < len(NAMES) else f"CAP_{number}" for number in range(64) if bits >> number & 1]
+
+
+def restrict(sets: Capabilities, available: int, warnings: list[str]) -> None:
+    """Take out of the five sets what the kernel would not grant, each with a warning (config.md#linux-process).
+
+    That is: anything outside `available`, and an effective capability that is not permitted (capset(2): EPERM).
+    """
+    missing = 0
+    for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
+        bits = getattr(sets, name)
+        missing |= bits & ~available
+        setattr(sets, name, bits & available)
+    if missing:
+        warnings.append(f"process.capabilities: cannot be granted here: {', '.join(names(missing))}")
+    surplus = sets.effective & ~sets.permitted
+    if surplus:
+        sets.effective &= sets.permitted
+        warnings.append(f"process.capabilities.effective: not in permitted, not granted: {', '.join(names(surplus))}")
 
 
 def last(path: str = "/proc/sys/kernel/cap_last_cap") -> int:

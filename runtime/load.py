@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from seatrial.runtime import document
+from seatrial.runtime import capability, document
 from seatrial.runtime.config import NAMESPACE_FLAGS, Config
 from seatrial.runtime.convert import convert
 from seatrial.runtime.errors import ConfigError, errno_name
@@ -47,6 +47,10 @@ def load_config(
     else:
         config.rootless_cgroups = rootless == "true" or (rootless == "auto" and _in_user_namespace())
     validate(config)
+    if config.capabilities is not None:
+        available = _available(config.namespace("user") is not None)
+        if available is not None:
+            capability.restrict(config.capabilities, available, config.warnings)
     config.namespaces.sort(key=lambda namespace: _ORDER.index(namespace.type))
     return config
 
@@ -61,6 +65,17 @@ def parse_config(data: bytes, bundle: str) -> Config:
     config = convert(spec, bundle)
     config.rootfs = os.path.realpath(config.rootfs)
     return config
+
+
+def _available(in_user_namespace: bool) -> int | None:
+    """The capabilities that a process of the container can have; None if /proc does not say.
+
+    Entering a user namespace gives a full bounding set (user_namespaces(7)); otherwise it is the runtime's own.
+    """
+    try:
+        return (2 << capability.last()) - 1 if in_user_namespace else capability.bounding()
+    except (OSError, ValueError):
+        return None
 
 
 def _in_user_namespace() -> bool:

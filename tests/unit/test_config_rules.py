@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from oci_documents import drop, plain, put, text
 
+from seatrial.runtime import capability
 from seatrial.runtime.config import Config
 from seatrial.runtime.errors import ConfigError, UnsupportedError
 from seatrial.runtime.load import load_config
@@ -18,6 +19,13 @@ MAP = {"containerID": 0, "hostID": 1000, "size": 10}
 LIMIT = {"type": "RLIMIT_NOFILE", "soft": 1, "hard": 2}
 NOTIFY = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]}
 SECCOMP_RULE = {"names": ["read"], "action": "SCMP_ACT_ERRNO"}
+
+
+@pytest.fixture(autouse=True)
+def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same answers whoever runs the tests."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(capability, "bounding", lambda: capability.ALL)
 
 
 @pytest.fixture

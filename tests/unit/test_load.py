@@ -13,12 +13,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oci_documents import FULL, drop, full, plain, put, text
 
-from seatrial.runtime import spec_template
+from seatrial.runtime import capability, spec_template
 from seatrial.runtime.config import Config
 from seatrial.runtime.errors import ConfigError
 from seatrial.runtime.load import load_config, parse_config
 from seatrial.runtime.spec.names import NAMESPACES
 from seatrial.runtime.validate import validate
+
+
+@pytest.fixture(autouse=True)
+def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same answers whoever runs the tests."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(capability, "bounding", lambda: capability.ALL)
 
 
 @pytest.fixture
@@ -54,6 +61,17 @@ def test_an_unprivileged_runtime_needs_a_user_namespace(bundle: str, monkeypatch
     with pytest.raises(ConfigError, match="a user namespace is needed") as caught:
         load_config(bundle)
     assert caught.value.path == "linux.namespaces"
+
+
+def test_capabilities_outside_the_bounding_set_are_a_warning(bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = put(plain(), "process.capabilities", {"bounding": ["CAP_CHOWN", "CAP_KILL"]})
+    with open(os.path.join(bundle, "config.json"), "wb") as file:
+        file.write(text(document))
+    monkeypatch.setattr(capability, "bounding", lambda: 1)
+    config = load_config(bundle)
+    assert config.capabilities is not None
+    assert config.capabilities.bounding == 1
+    assert config.warnings == ["process.capabilities: cannot be granted here: CAP_KILL"]
 
 
 def test_a_missing_file_is_named(tmp_path: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from seatrial.runtime import capability, features, mount_options, spec_template, sysctl
+from seatrial.runtime.config import Capabilities
 from seatrial.runtime.errors import UsageError
 from seatrial.runtime.signals import signal_name, signal_number
 from seatrial.runtime.spec import names
@@ -62,6 +63,20 @@ def test_capability_masks() -> None:
     assert capability.mask(["CAP_KILL", "x", "CAP_KILL", "x"], unknown) == 1 << 5
     assert unknown == ["x"]
     assert capability.names(1 << 5 | 1 << 41) == ["CAP_KILL", "CAP_41"]
+
+
+def test_what_cannot_be_granted_is_taken_out_with_a_warning() -> None:
+    sets = Capabilities(bounding=0b1111, permitted=0b0110, effective=0b1010, ambient=0b0010)
+    warnings: list[str] = []
+    capability.restrict(sets, 0b1011, warnings)
+    assert sets == Capabilities(bounding=0b1011, permitted=0b0010, effective=0b0010, ambient=0b0010)
+    assert warnings == [
+        "process.capabilities: cannot be granted here: CAP_DAC_READ_SEARCH",
+        "process.capabilities.effective: not in permitted, not granted: CAP_FOWNER",
+    ]
+    warnings.clear()
+    capability.restrict(sets, 0b1011, warnings)
+    assert warnings == []
 
 
 def test_capability_files(tmp_path: Any) -> None:
