@@ -31,6 +31,8 @@ static int finish_node(struct machine *m, int directory, const char *name, const
     }
     if ((st.st_uid != a->uid || st.st_gid != a->gid) && fchownat(node, "", a->uid, a->gid, AT_EMPTY_PATH) < 0)
         return -errno;
+    if (fstat(node, &st) < 0) /* chown(2) clears the set-id bits */
+        return -errno;
     if ((st.st_mode & 07777) == (mode & 07777))
         return 0;
     int r = descriptor_path(m, node, path);

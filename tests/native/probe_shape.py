@@ -84,9 +84,7 @@ DESCRIPTOR = {
     "cloexec": bool,
 }
 NAMESPACES = ("mnt", "pid", "pid_for_children", "net", "uts", "ipc", "user", "cgroup", "time", "time_for_children")
-LIMITS = (
-    "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME".split()
-)
+LIMITS = "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME".split()
 PRIORITY = Maybe({"class": int, "level": int, "raw": int})
 
 REPORT: dict[str, Any] = {
@@ -121,9 +119,7 @@ REPORT: dict[str, Any] = {
     "io_priority": PRIORITY,
     "io_priority_group": PRIORITY,
     "affinity": Maybe([int]),
-    "mempolicy": Maybe(
-        {"mode": int, "mode_name": TEXT, "flags": [str], "nodes": [int], "allowed_nodes": Maybe([int])}
-    ),
+    "mempolicy": Maybe({"mode": int, "mode_name": TEXT, "flags": [str], "nodes": [int], "allowed_nodes": Maybe([int])}),
     "timerslack": NUMBER,
     "no_new_privs": Maybe(bool),
     "securebits": NUMBER,

@@ -22,9 +22,31 @@ HERE = Path(__file__).resolve().parent
 NATIVE = HERE.parent.parent / "native"
 
 # Known through a system call, whatever /proc is.
-WITHOUT_PROC = ("ids", "caps", "rlimits", "affinity", "scheduler", "uts", "signals", "no_new_privs", "root", "interfaces")
+WITHOUT_PROC = (
+    "ids",
+    "caps",
+    "rlimits",
+    "affinity",
+    "scheduler",
+    "uts",
+    "signals",
+    "no_new_privs",
+    "root",
+    "interfaces",
+)
 # Known from /proc only.
-FROM_PROC = ("exe", "oom_score_adj", "uid_map", "gid_map", "setgroups", "timens", "first_cgroup", "cgroup", "mounts", "ns_pid")
+FROM_PROC = (
+    "exe",
+    "oom_score_adj",
+    "uid_map",
+    "gid_map",
+    "setgroups",
+    "timens",
+    "first_cgroup",
+    "cgroup",
+    "mounts",
+    "ns_pid",
+)
 
 
 def check_report_without_proc(report: dict[str, Any]) -> None:
@@ -53,7 +75,13 @@ def test_without_proc_and_dev(tmp_path: Path) -> None:
 def test_proc_that_lies(tmp_path: Path) -> None:
     program, enter = empty_root(str(tmp_path))
     self = tmp_path / "proc" / "self"
-    for directory in (self / "ns", self / "fd", self / "attr" / "apparmor", tmp_path / "dev", tmp_path / "proc/sys/kernel"):
+    for directory in (
+        self / "ns",
+        self / "fd",
+        self / "attr" / "apparmor",
+        tmp_path / "dev",
+        tmp_path / "proc/sys/kernel",
+    ):
         directory.mkdir(parents=True)
     os.mkfifo(self / "cgroup")
     (self / "status").write_text("Uid:\t1\t1\t1\t1\nUmask:\t0777\nCapBnd:\tffff\nSeccomp:\t2\nNSpid:\t9\n")
@@ -93,8 +121,10 @@ def test_mountinfo_with_many_mounts_and_long_paths(tmp_path: Path) -> None:
 # -- seccomp -----------------------------------------------------------------------------------------------------------
 
 NUMBERS = {  # x86-64
-    "read": 0, "write": 1, "close": 3, "fstat": 5, "mprotect": 10, "brk": 12, "readlink": 89, "execve": 59, "exit_group": 231,
-    "arch_prctl": 158, "set_tid_address": 218, "set_robust_list": 273, "rseq": 334, "prlimit64": 302, "getrandom": 318,
+    "read": 0, "write": 1, "close": 3, "fstat": 5, "mprotect": 10, "brk": 12, "readlink": 89, "execve": 59,
+    "exit_group": 231,
+    "arch_prctl": 158, "set_tid_address": 218, "set_robust_list": 273, "rseq": 334, "prlimit64": 302,
+    "getrandom": 318,
     "openat": 257, "mmap": 9, "munmap": 11, "newfstatat": 262, "readlinkat": 267, "getppid": 110, "fork": 57, "clone": 56,
 }  # fmt: skip
 # docs/probe.md: what any verb needs to start, to print its line, and to end.
@@ -150,7 +180,18 @@ def test_report_when_nothing_is_allowed(error: int) -> None:
     report = run.only
     assert mismatches(report, REPORT) == []
     assert report["argv"] == [PROBE, "report"]
-    for key in ("scheduler", "affinity", "mempolicy", "interfaces", "addresses", "first_cgroup", "mounts", "devices", "uts", "cwd"):
+    for key in (
+        "scheduler",
+        "affinity",
+        "mempolicy",
+        "interfaces",
+        "addresses",
+        "first_cgroup",
+        "mounts",
+        "devices",
+        "uts",
+        "cwd",
+    ):
         assert report[key] is None, key
     assert report["ids"]["uid"] is None
     assert set(report["caps"].values()) == {None}
@@ -210,7 +251,11 @@ def noise(random: random.Random) -> list[bytes]:
         if kind <= 2:
             words.append(random.choice(HARMLESS).encode())
         elif kind == 3:
-            words.append(random.choice([b"--", b"", b"-", b"none", b"/proc/self/fd", b"/dev", b"--stat", b"--sysctl", b"0", b"-1"]))
+            words.append(
+                random.choice(
+                    [b"--", b"", b"-", b"none", b"/proc/self/fd", b"/dev", b"--stat", b"--sysctl", b"0", b"-1"]
+                )
+            )
         elif kind == 4:
             words.append(bytes(random.randrange(1, 256) for _ in range(random.randrange(40))))
         else:
@@ -271,10 +316,10 @@ CLEAN = {"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=77", "UBSAN_O
 def test_sanitized_report_and_verbs(sanitized: str, tmp_path: Path) -> None:
     file = str(tmp_path / "f")
     chain = (
-        f"report --sysctl kernel.ostype --stat /dev/fd -- write {file} x -- read {file} -- list /proc -- stat /dev/stdin -- statfs / "
-        f"-- mounts-at / -- getpid -- syscall getppid -- syscall openat -100 str:/ 0 -- syscall-thread getppid -- child report -- fd-list "
-        f"-- memory 1M -- fork 3 -- exec-check /nonexistent -- signal-log 0.01 -- hold 0.01 -- tty-info -- open-pty -- namespaces 1 "
-        f"-- verbs -- print end"
+        f"report --sysctl kernel.ostype --stat /dev/fd -- write {file} x -- read {file} -- list /proc -- statfs / "
+        "-- stat /dev/stdin -- mounts-at / -- getpid -- syscall getppid -- syscall openat -100 str:/ 0 "
+        "-- syscall-thread getppid -- child report -- fd-list -- memory 1M -- fork 3 -- exec-check /nonexistent "
+        "-- signal-log 0.01 -- hold 0.01 -- tty-info -- open-pty -- namespaces 1 -- verbs -- print end"
     )
     run = probe(*chain.split(), program=sanitized, env=CLEAN)
     assert (run.errors, run.status) == (b"", 0)

@@ -235,7 +235,18 @@ def test_descriptors() -> None:
     reader, writer = os.pipe()
     try:
         os.write(writer, b"from outside")
-        run = probe("read-fd", str(reader), "--", "write-fd", str(writer), "xy", "--", "read-fd", str(reader), pass_fds=[reader, writer])
+        run = probe(
+            "read-fd",
+            str(reader),
+            "--",
+            "write-fd",
+            str(writer),
+            "xy",
+            "--",
+            "read-fd",
+            str(reader),
+            pass_fds=[reader, writer],
+        )
         assert [line["value"] for line in run.lines] == ["from outside", 2, "xy"]
         assert probe("read-fd", str(reader), pass_fds=[reader]).errno == "EAGAIN"
     finally:

@@ -42,7 +42,8 @@ def test_what_cannot_be_tried_is_refused_before_anything_runs(words: tuple[str, 
     "words",
     [
         ("exit", "x"), ("sleep", "soon"), ("kill", "1", "SIGNOSUCH"), ("kill", "x", "9"), ("open", "/", "sideways"),
-        ("mount", "a", "b", "c", "wobbly"), ("umount", "/x", "y"), ("syscall", "nosuchcall"), ("syscall", "getpid", "a"),
+        ("mount", "a", "b", "c", "wobbly"), ("umount", "/x", "y"), ("syscall", "nosuchcall"),
+        ("syscall", "getpid", "a"),
         ("mknod", "x", "z"), ("chmod", "x", "9"), ("socket", "inet", "tin"), ("prctl-get", "x"), ("memory", "lots"),
         ("fork", "-1"), ("signal-log", "1", "--until"), ("hold", "x"), ("state-to", "--append"), ("read", "/x", "y"),
     ],
@@ -152,9 +153,9 @@ def test_paths(tmp_path: Path) -> None:
     base = str(tmp_path) + "/"
     run = probe(
         "mkdir", base + "d", "700", "--", "symlink", "target", base + "l", "--", "readlink", base + "l", "--",
-        "stat", base + "l", "--", "touch", base + "target", "--", "stat", base + "l", "--", "chmod", base + "target", "640",
-        "--", "rename", base + "target", base + "d/moved", "--", "stat", base + "d/moved", "--", "unlink", base + "d/moved",
-        "--", "rmdir", base + "d",
+        "stat", base + "l", "--", "touch", base + "target", "--", "stat", base + "l", "--",
+        "chmod", base + "target", "640", "--", "rename", base + "target", base + "d/moved", "--",
+        "stat", base + "d/moved", "--", "unlink", base + "d/moved", "--", "rmdir", base + "d",
     )  # fmt: skip
     assert [line["ok"] for line in run.lines] == [True] * 11
     assert run.lines[2]["value"] == "target"
@@ -199,7 +200,22 @@ def test_nodes_and_owners(tmp_path: Path) -> None:
 def test_mounts_and_namespaces(tmp_path: Path) -> None:
     target = str(tmp_path)
     private = ["unshare", "mnt,uts", "--", "mount", "none", "/", "-", "rprivate", "--"]
-    run = probe(*private, "mount", "t", target, "tmpfs", "ro", "--", "write", target + "/x", "y", "--", "umount", target, "detach")
+    run = probe(
+        *private,
+        "mount",
+        "t",
+        target,
+        "tmpfs",
+        "ro",
+        "--",
+        "write",
+        target + "/x",
+        "y",
+        "--",
+        "umount",
+        target,
+        "detach",
+    )
     assert [line["errno"] for line in run.lines] == [None, None, None, "EROFS", None]
     assert probe(*private, "umount", target).errno == "EINVAL"
     assert probe(*private, "mount", "t", target, "nosuchfs").errno == "ENODEV"
@@ -239,8 +255,8 @@ def test_atime(tmp_path: Path) -> None:
 def test_atime_of_mounts(option: str, second: bool, tmp_path: Path) -> None:
     target = str(tmp_path)
     run = probe(
-        "unshare", "mnt", "--", "mount", "none", "/", "-", "rprivate", "--", "mount", "t", target, "tmpfs", option, "--",
-        "write", target + "/f", "x", "--", "atime-check", target + "/f",
+        "unshare", "mnt", "--", "mount", "none", "/", "-", "rprivate", "--", "mount", "t", target, "tmpfs", option,
+        "--", "write", target + "/f", "x", "--", "atime-check", target + "/f",
     )  # fmt: skip
     assert (run.value["first"], run.value["second"]) == (second, second)
 
