@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from seatrial.runtime.document import pretty
 from seatrial.runtime.version import SPEC_VERSION
 
 TYPE_CHECKING = False
@@ -107,15 +106,3 @@ def is_cgroup2_host(mountinfo: str = "/proc/self/mountinfo") -> bool:
     except OSError:
         return False
     return found
-
-
-def write_template(directory: str, *, rootless: bool = False) -> str:
-    """Write the template as config.json of a directory and return its path.
-
-    Raises FileExistsError (nothing is overwritten) and other OSErrors of open and write.
-    """
-    path = os.path.join(directory, "config.json")
-    text = pretty(template(rootless=rootless, cgroup2=is_cgroup2_host()), "\t") + "\n"
-    with open(path, "x", encoding="utf-8") as file:
-        file.write(text)
-    return path
