@@ -9,7 +9,7 @@ ARGS ?=
 PACKAGES := gcc libc6-dev python3-dev python3-venv libseccomp2 runc crun
 
 NATIVE := $(wildcard native/*.py native/*/*.c native/*/*.h native/*/*.py)
-SETUP := pyproject.toml setup.py $(wildcard runtime/launcher*)
+SETUP := pyproject.toml setup.py $(wildcard runtime/entry/*)
 
 .PHONY: check test unit bench lint fix clean setup packages
 
