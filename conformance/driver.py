@@ -16,9 +16,8 @@ from seatrial.conformance.execute import Result, execute, tail, wait_pidfd
 __all__ = ["Container", "Result", "Runtime"]
 
 Option: TypeAlias = "str | int | bool | list[str]"
-DEFAULT_TIMEOUT = (
-    10.0  # seconds for one invocation; the slowest known legitimate one (kill and delete with grace) takes 1
-)
+DEFAULT_TIMEOUT = 10.0  # seconds for one invocation; no legitimate one is known to take more than 1
+PATIENCE = 0.2  # seconds of waiting after which the runtime's sanity is in doubt
 PATH_VALUE = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -192,7 +191,7 @@ class Runtime:
                     self.containers.remove(container)
                 self.workshop.remove(bundle)
         if isinstance(self._sane, Finding):
-            raise self._sane
+            raise Finding(str(self._sane))  # a new one: an exception raised again keeps growing its traceback
 
     def sane(self) -> bool:
         """Whether prove_sane() succeeds."""
@@ -273,18 +272,14 @@ class Container:
     def wait_status(self, wanted: str, timeout: float = 5.0) -> None:
         """Wait until state reports a status; Finding after `timeout` seconds.  For "stopped" the process is waited
         for first."""
-        deadline = time.monotonic() + timeout
         if wanted == "stopped":
             self.wait(timeout)
-        pause = 0.002
-        while True:
+        status = ""
+        for _ in self._until(timeout):
             status = self.status()
             if status == wanted:
                 return
-            if time.monotonic() > deadline:
-                raise Finding(f"the status of {self.id} is {status!r} after {timeout:g} s, not {wanted!r}")
-            time.sleep(pause)
-            pause = min(pause * 2, 0.1)
+        raise Finding(f"the status of {self.id} is {status!r} after {timeout:g} s, not {wanted!r}")
 
     def wait(self, timeout: float = 5.0) -> None:
         """Wait until the container's process has ended; Finding after `timeout` seconds."""
@@ -301,14 +296,26 @@ class Container:
 
     def wait_output(self, text: str, timeout: float = 5.0) -> str:
         """Wait until the container's output contains a text and return the output; Finding after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
+        output = ""
+        for _ in self._until(timeout):
+            output = self.output()
+            if text in output:
+                return output
+        raise Finding(f"the container's output lacks {text!r} after {timeout:g} s: {tail(output)}")
+
+    def _until(self, timeout: float) -> Iterator[None]:
+        """Looks with growing pauses until the time is up; a runtime that cannot run the default bundle is not waited
+        for."""
+        start = time.monotonic()
+        deadline = start + timeout
         pause = 0.001
-        while text not in (output := self.output()):
-            if time.monotonic() > deadline:
-                raise Finding(f"the container's output lacks {text!r} after {timeout:g} s: {tail(output)}")
+        while True:
+            yield
+            now = time.monotonic()
+            if now > deadline or (now > start + PATIENCE and not self.runtime.sane()):
+                return
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
-        return output
 
     def discard(self) -> Result | None:
         """Get rid of the container whatever its condition (`delete --force`); None when nothing was to be done."""
