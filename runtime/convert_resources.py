@@ -65,6 +65,8 @@ def _refuse_unsupported(block: dict[str, Any]) -> None:
     for name in ("kernel", "kernelTCP"):
         if memory.get(name):
             raise UnsupportedError(f"{_PATH}.memory.{name}", "kernels since 5.16 have no such limit")
+    if memory.get("useHierarchy") is False:
+        raise UnsupportedError(f"{_PATH}.memory.useHierarchy", "kernels since 5.11 always account for children")
     for name in ("weight", "leafWeight"):
         if block.get("blockIO", {}).get(name):
             raise UnsupportedError(f"{_PATH}.blockIO.{name}")

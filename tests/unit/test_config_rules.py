@@ -260,6 +260,7 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"linux.seccomp": {"defaultAction": "SCMP_ACT_NOTIFY"}}, "linux.seccomp.defaultAction"),
     ({"linux.seccomp": NOTIFY}, "linux.seccomp.syscalls[0].action"),
     ({"linux.resources.memory": {"kernel": 1}}, "linux.resources.memory.kernel"),
+    ({"linux.resources.memory": {"useHierarchy": False}}, "linux.resources.memory.useHierarchy"),
     ({"linux.resources.memory": {"kernelTCP": 1}}, "linux.resources.memory.kernelTCP"),
     ({"linux.resources.blockIO": {"weight": 10}}, "linux.resources.blockIO.weight"),
     (
