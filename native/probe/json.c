@@ -134,18 +134,35 @@ void json_hex(struct json *json, uint64_t value)
     put(json, buffer, sizeof buffer);
 }
 
-/* The length of the UTF-8 sequence at `bytes`, 0 if there is none (RFC 3629: no overlong forms, no surrogates). */
+/* The length of the UTF-8 sequence at `bytes`, 0 if there is none.  RFC 3629: the second byte's range depends on the
+ * first, which excludes overlong forms, surrogates and what is above U+10FFFF. */
 static size_t utf8_length(const unsigned char *bytes, size_t left)
 {
-    unsigned char first = bytes[0];
-    size_t length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
-    if (length == 0 || length > left)
+    unsigned char first = bytes[0], low = 0x80, high = 0xbf;
+    size_t length;
+    if (first < 0x80)
+        return 1;
+    else if (first >= 0xc2 && first < 0xe0)
+        length = 2;
+    else if (first >= 0xe0 && first < 0xf0)
+        length = 3;
+    else if (first >= 0xf0 && first < 0xf5)
+        length = 4;
+    else
         return 0;
-    for (size_t i = 1; i < length; i++)
+    if (first == 0xe0)
+        low = 0xa0;
+    else if (first == 0xed)
+        high = 0x9f;
+    else if (first == 0xf0)
+        low = 0x90;
+    else if (first == 0xf4)
+        high = 0x8f;
+    if (length > left || bytes[1] < low || bytes[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
         if ((bytes[i] & 0xc0) != 0x80)
             return 0;
-    if ((first == 0xe0 && bytes[1] < 0xa0) || (first == 0xed && bytes[1] > 0x9f) || (first == 0xf0 && bytes[1] < 0x90) || (first == 0xf4 && bytes[1] > 0x8f))
-        return 0;
     return length;
 }
 

@@ -24,9 +24,9 @@ void json_null(struct json *json);
 void json_bool(struct json *json, bool value);
 void json_number(struct json *json, int64_t value);
 void json_unsigned(struct json *json, uint64_t value);
-void json_bytes(struct json *json, const char *bytes, size_t length); /* a string; see docs/probe.md for bytes that are not UTF-8 */
+void json_bytes(struct json *json, const char *bytes, size_t length); /* as a string */
 void json_string(struct json *json, const char *text);                /* NULL: null */
-void json_hex(struct json *json, uint64_t value);                     /* 16 lower case digits, as /proc/PID/status prints masks */
+void json_hex(struct json *json, uint64_t value);                     /* 16 digits, as in /proc/PID/status */
 void json_errno(struct json *json, int error);                        /* "EPERM"; 0: null */
 
 void key_null(struct json *json, const char *key);

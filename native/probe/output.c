@@ -36,7 +36,8 @@ int output_descriptor(void)
 
 void output_line(struct json *line)
 {
-    static const char overflow[] = "{\"verb\":null,\"args\":[],\"value\":null,\"ok\":false,\"errno\":\"EOVERFLOW\",\"error\":\"line too long\"}\n";
+    static const char overflow[] = "{\"verb\":null,\"args\":[],\"value\":null,\"ok\":false,\"errno\":\"EOVERFLOW\","
+                                   "\"error\":\"line too long\"}\n";
     json_close(line, '\n');
     const char *text = line->overflow ? overflow : line->text;
     size_t left = line->overflow ? sizeof overflow - 1 : line->used;

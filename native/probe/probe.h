@@ -8,10 +8,10 @@
 
 #include "json.h"
 
-/* -- actions (actions.c) ---------------------------------------------------------------------------------------------
- * A verb's `run` appends at most one JSON value, the line's "value", and returns 0, an errno or BAD_ARGUMENTS.  `after`,
- * if there is one and `run` returned 0, is called when the line has been written: that is where a verb stays, or ends.
- * A verb without `run` writes its own lines. */
+/* -- actions (actions.c) -------------------------------------------------------------------------------------------
+ * A verb's `run` appends at most one JSON value, the line's "value", and returns 0, an errno or BAD_ARGUMENTS.
+ * `after`, if there is one and `run` returned 0, is called when the line has been written: that is where a verb stays,
+ * or ends.  A verb without `run` writes its own lines. */
 struct verb {
     const char *name;
     const char *usage; /* of the arguments, for docs and errors */
@@ -20,25 +20,25 @@ struct verb {
     void (*after)(int argc, char **argv);
 };
 
-extern const struct verb file_verbs[], path_verbs[], mount_verbs[], process_verbs[], signal_verbs[], load_verbs[], syscall_verbs[], hook_verbs[],
-    descriptor_verbs[], kernel_verbs[], report_verbs[];
+extern const struct verb file_verbs[], path_verbs[], mount_verbs[], process_verbs[], signal_verbs[], load_verbs[],
+    syscall_verbs[], hook_verbs[], descriptor_verbs[], kernel_verbs[], report_verbs[];
 
 #define BAD_ARGUMENTS (-1) /* the line says so, and the process ends with STATUS_USAGE */
-#define STATUS_USAGE 64  /* EX_USAGE of <sysexits.h> */
-#define STATUS_OUTPUT 73 /* EX_CANTCREAT */
+#define STATUS_USAGE 64    /* EX_USAGE of <sysexits.h> */
+#define STATUS_OUTPUT 73   /* EX_CANTCREAT */
 
 int run_actions(int argc, char **argv); /* split at "--"; the process's exit status */
 void run_action(int argc, char **argv);
 int in_child(struct json *value, int argc, char **argv); /* the verb `child`: its arguments are an action too */
 void refuse(int argc, char **argv, const char *complaint); /* writes the line of an action that cannot be tried */
 
-/* -- output (output.c): one line, one write(2) ---------------------------------------------------------------------- */
+/* -- output (output.c): one line, one write(2) --------------------------------------------------------------------- */
 int output_to_file(const char *path); /* 0 or an errno */
 void output_to_descriptor(int fd);
 int output_descriptor(void);
 void output_line(struct json *line); /* appends the newline; replaces a line that overflowed by an error line */
 
-/* -- reading (read.c) ------------------------------------------------------------------------------------------------
+/* -- reading (read.c) ----------------------------------------------------------------------------------------------
  * Nothing here blocks on a FIFO or takes a terminal.  proc_* trust only a real procfs: -1 where a tmpfs, a mask or an
  * empty directory is in its place. */
 bool is_proc(int fd);
@@ -46,31 +46,33 @@ ssize_t read_descriptor(int fd, char *buffer, size_t size); /* until end of file
 ssize_t read_file(const char *path, char *buffer, size_t size);
 ssize_t proc_read(const char *path, char *buffer, size_t size);
 ssize_t proc_link(const char *path, char *buffer, size_t size);
-const char *status_field(const char *name, char *buffer, size_t size); /* of /proc/self/status, "Umask"; NULL if unknown */
-void key_proc_text(struct json *json, const char *key, const char *path); /* the file's text without the last newline, or null */
-char *next_line(char **text);                                             /* cuts at '\n'; NULL at the end */
+/* A field of /proc/self/status, such as "Umask"; NULL if unknown. */
+const char *status_field(const char *name, char *buffer, size_t size);
+/* The file's text without the last newline, or null. */
+void key_proc_text(struct json *json, const char *key, const char *path);
+char *next_line(char **text); /* cuts at '\n'; NULL at the end */
 char *next_field(char **line, char separator);
 
 extern char scratch[1 << 20]; /* one large buffer for a file's text; a function that uses it says so */
 
-/* -- numbers and names (names.c) ------------------------------------------------------------------------------------- */
+/* -- numbers and names (names.c) ----------------------------------------------------------------------------------- */
 struct name {
     const char *name;
     uint64_t value;
 };
-extern const struct name mount_flag_names[], statfs_flag_names[], open_flag_names[], clone_flag_names[], umount_flag_names[], filesystem_names[],
-    policy_names[], socket_names[], prctl_get_names[], rlimit_names[];
+extern const struct name mount_flag_names[], statfs_flag_names[], open_flag_names[], clone_flag_names[],
+    umount_flag_names[], filesystem_names[], policy_names[], socket_names[], prctl_get_names[], rlimit_names[];
 
-bool parse_integer(const char *text, int64_t *value);                                   /* decimal, 0x, leading 0; the whole text */
+bool parse_integer(const char *text, int64_t *value); /* decimal, 0x, leading 0; the whole text */
 bool parse_octal(const char *text, uint64_t *value);
-bool parse_flags(const struct name *table, const char *text, uint64_t *value);          /* "ro,nosuid"; "", "-" and "none" are 0 */
-bool parse_seconds(const char *text, int64_t *nanoseconds);                             /* "1.5" */
-bool parse_signal(const char *text, int *number);                                       /* "TERM", "SIGTERM", "15", "RTMIN+1" */
+bool parse_flags(const struct name *table, const char *text, uint64_t *value); /* "ro,nosuid"; "-", "none": 0 */
+bool parse_seconds(const char *text, int64_t *nanoseconds); /* "1.5" */
+bool parse_signal(const char *text, int *number); /* "TERM", "SIGTERM", "15", "RTMIN+1" */
 const char *signal_name(int number, char buffer[24]);
 const char *name_of(const struct name *table, uint64_t value); /* NULL if unknown */
-void json_flags(struct json *json, const struct name *table, uint64_t value); /* array of the names whose bits are all set */
+void json_flags(struct json *json, const struct name *table, uint64_t value); /* names whose bits are all set */
 
-/* -- sections (report_*.c): each appends its keys to the open object -------------------------------------------------- */
+/* -- sections (report_*.c): each appends its keys to the open object ----------------------------------------------- */
 void report_identity(struct json *json);
 void report_limits(struct json *json);
 void report_scheduling(struct json *json);
@@ -80,15 +82,15 @@ void report_mounts(struct json *json);
 void report_files(struct json *json);
 void report_network(struct json *json);
 
-void json_namespaces(struct json *json, const char *process); /* "self" or a pid: {"mnt": inode, ...} or null */
+void json_namespaces(struct json *json, const char *process); /* "self" or a pid */
 void json_clocks(struct json *json);
-void json_mounts(struct json *json, const char *target); /* of mountinfo, all or those at target; null without proc; uses scratch */
+void json_mounts(struct json *json, const char *target); /* all (NULL) or those at target; uses scratch */
 void json_descriptors(struct json *json);
 int json_stat_path(struct json *json, const char *path); /* lstat; 0 or an errno, then nothing is written */
 void stat_keys(struct json *json, const struct stat *status);
 int statfs_keys(struct json *json, const char *path); /* 0 or an errno, then nothing is written */
 int json_winsize(struct json *json, int fd);          /* [rows, columns], or null: 0 or an errno */
-int keyring_keys(struct json *json);                  /* of the session keyring; 0 or an errno, then nothing is written */
+int keyring_keys(struct json *json);                  /* the session keyring; as statfs_keys */
 const char *file_type(mode_t mode);
 
 void json_words(struct json *json, char **words);

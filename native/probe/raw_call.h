@@ -8,7 +8,10 @@ static inline long raw_call(long number, const unsigned long a[6])
     register unsigned long r8 __asm__("r8") = a[4];
     register unsigned long r9 __asm__("r9") = a[5];
     long result;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
     return result;
 }
 #elif defined __aarch64__
@@ -36,7 +39,8 @@ static inline long raw_call_32(long number, const unsigned long a[6])
     int result;
     __asm__ volatile("push %%rbp\n\tmov %7, %%ebp\n\tint $0x80\n\tpop %%rbp"
                      : "=a"(result)
-                     : "a"((int)number), "b"((int)a[0]), "c"((int)a[1]), "d"((int)a[2]), "S"((int)a[3]), "D"((int)a[4]), "r"((int)a[5])
+                     : "a"((int)number), "b"((int)a[0]), "c"((int)a[1]), "d"((int)a[2]), "S"((int)a[3]), "D"((int)a[4]),
+                       "r"((int)a[5])
                      : "memory", "r8", "r9", "r10", "r11");
     return result;
 }

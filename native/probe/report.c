@@ -81,7 +81,8 @@ static void key_stat(struct json *json, const char *path)
 }
 
 /* The values of all options NAME in "report --sysctl KEY --stat PATH ..." as one object. */
-static void extras(struct json *json, const char *key, const char *option, int argc, char **argv, void (*add)(struct json *, const char *))
+static void extras(struct json *json, const char *key, const char *option, int argc, char **argv,
+                   void (*add)(struct json *, const char *))
 {
     json_key(json, key);
     json_open(json, '{');

@@ -187,7 +187,9 @@ static void devices(struct json *json)
     json_open(json, '{');
     for (const char *name = directory_next(&entries); name; name = directory_next(&entries)) {
         struct stat status;
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || fstatat(entries.fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+            continue;
+        if (fstatat(entries.fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         path[5] = 0;
         strncat(path, name, 256);

@@ -1,4 +1,4 @@
-/* Who the process is: pid, ids, groups, umask, capabilities.  System calls first, /proc/self/status where there is none. */
+/* Who the process is: pid, ids, groups, umask, capabilities.  /proc/self/status is for what no system call tells. */
 #define _GNU_SOURCE
 #include <grp.h>
 #include <linux/capability.h>

@@ -13,7 +13,7 @@ static char *unescape(char *text)
 {
     char *to = text;
     for (const char *from = text; *from; from++) {
-        if (from[0] == '\\' && from[1] >= '0' && from[1] < '4' && from[2] >= '0' && from[2] < '8' && from[3] >= '0' && from[3] < '8') {
+        if (from[0] == '\\' && strspn(from + 1, "01234567") >= 3) {
             *to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
             from += 3;
         } else {

@@ -11,7 +11,8 @@
 
 void json_namespaces(struct json *json, const char *process)
 {
-    static const char *const names[] = {"mnt", "pid", "pid_for_children", "net", "uts", "ipc", "user", "cgroup", "time", "time_for_children"};
+    static const char *const names[] = {"mnt", "pid", "pid_for_children", "net", "uts", "ipc", "user", "cgroup", "time",
+                                        "time_for_children"};
     char path[64] = "/proc/";
     strncat(path, process, 24);
     strcat(path, "/ns");

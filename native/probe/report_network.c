@@ -11,24 +11,32 @@
 #include "probe.h"
 
 static const struct name interface_flags[] = {
-    {"up", IFF_UP}, {"broadcast", IFF_BROADCAST}, {"loopback", IFF_LOOPBACK}, {"pointopoint", IFF_POINTOPOINT}, {"running", IFF_RUNNING},
-    {"noarp", IFF_NOARP}, {"promisc", IFF_PROMISC}, {"multicast", IFF_MULTICAST}, {"lower_up", IFF_LOWER_UP}, {NULL, 0}};
+    {"up", IFF_UP}, {"broadcast", IFF_BROADCAST}, {"loopback", IFF_LOOPBACK}, {"pointopoint", IFF_POINTOPOINT},
+    {"running", IFF_RUNNING}, {"noarp", IFF_NOARP}, {"promisc", IFF_PROMISC}, {"multicast", IFF_MULTICAST},
+    {"lower_up", IFF_LOWER_UP}, {NULL, 0},
+};
+
+typedef void taker(struct json *json, const struct nlmsghdr *message);
 
 /* Ask for a dump and hand each message to `take`; 0 or an errno. */
-static int dump(int fd, int type, size_t size, void (*take)(struct json *, const struct nlmsghdr *), struct json *json)
+static int dump(int fd, int type, size_t size, taker *take, struct json *json)
 {
     static _Alignas(8) char buffer[32768];
     struct {
         struct nlmsghdr header;
         char body[sizeof(struct ifinfomsg)]; /* the larger of the two */
-    } request = {.header = {.nlmsg_len = (uint32_t)(NLMSG_HDRLEN + size), .nlmsg_type = (uint16_t)type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
+    } request = {{0}, {0}};
+    request.header.nlmsg_len = (uint32_t)(NLMSG_HDRLEN + size);
+    request.header.nlmsg_type = (uint16_t)type;
+    request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     if (send(fd, &request, request.header.nlmsg_len, 0) < 0)
         return errno;
     for (;;) {
         ssize_t length = recv(fd, buffer, sizeof buffer, 0);
         if (length <= 0)
             return length < 0 ? errno : EIO;
-        for (struct nlmsghdr *message = (void *)buffer; NLMSG_OK(message, (size_t)length); message = NLMSG_NEXT(message, length)) {
+        struct nlmsghdr *message = (void *)buffer;
+        for (; NLMSG_OK(message, (size_t)length); message = NLMSG_NEXT(message, length)) {
             if (message->nlmsg_type == NLMSG_DONE)
                 return 0;
             if (message->nlmsg_type == NLMSG_ERROR)
@@ -78,7 +86,8 @@ static void take_address(struct json *json, const struct nlmsghdr *message)
         return;
     const void *address = NULL, *local = NULL, *broadcast = NULL;
     size_t left = IFA_PAYLOAD(message);
-    for (const struct rtattr *attribute = IFA_RTA(body); RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+    const struct rtattr *attribute = IFA_RTA(body);
+    for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
         if (RTA_PAYLOAD(attribute) < (body->ifa_family == AF_INET ? 4u : 16u))
             continue;
         if (attribute->rta_type == IFA_ADDRESS)
@@ -107,7 +116,8 @@ static void take_link(struct json *json, const struct nlmsghdr *message)
         return;
     json_open(json, '{');
     size_t left = IFLA_PAYLOAD(message);
-    for (const struct rtattr *attribute = IFLA_RTA(body); RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+    const struct rtattr *attribute = IFLA_RTA(body);
+    for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
         uint32_t number = 0;
         if (RTA_PAYLOAD(attribute) >= sizeof number)
             memcpy(&number, RTA_DATA(attribute), sizeof number);
@@ -130,7 +140,7 @@ static void take_link(struct json *json, const struct nlmsghdr *message)
     json_close(json, '}');
 }
 
-static void list(struct json *json, const char *key, int fd, int type, size_t size, void (*take)(struct json *, const struct nlmsghdr *))
+static void list(struct json *json, const char *key, int fd, int type, size_t size, taker *take)
 {
     json_key(json, key);
     size_t mark = json->used;

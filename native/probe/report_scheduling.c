@@ -94,8 +94,14 @@ static void affinity(struct json *json)
 
 static void memory_policy(struct json *json)
 {
-    static const char *const names[] = {"MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"};
-    static const struct name flags[] = {{"MPOL_F_STATIC_NODES", 0x8000}, {"MPOL_F_RELATIVE_NODES", 0x4000}, {"MPOL_F_NUMA_BALANCING", 0x2000}, {NULL, 0}};
+    static const char *const names[] = {
+        "MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED_MANY",
+        "MPOL_WEIGHTED_INTERLEAVE",
+    };
+    static const struct name flags[] = {
+        {"MPOL_F_STATIC_NODES", 0x8000}, {"MPOL_F_RELATIVE_NODES", 0x4000}, {"MPOL_F_NUMA_BALANCING", 0x2000},
+        {NULL, 0},
+    };
     unsigned long nodes[NODES / 8 / sizeof(unsigned long)] = {0};
     unsigned mode = 0;
     json_key(json, "mempolicy");

@@ -20,8 +20,8 @@ static void seccomp(struct json *json)
     key_count(json, "mode", mode ? strtol(mode, NULL, 10) : prctl(PR_GET_SECCOMP, 0, 0, 0, 0));
     const char *filters = status_field("Seccomp_filters", text, sizeof text);
     key_count(json, "filters", filters ? strtol(filters, NULL, 10) : -1);
-    char speculation[64];
-    key_string(json, "speculation_store_bypass", status_field("Speculation_Store_Bypass", speculation, sizeof speculation));
+    char bypass[64];
+    key_string(json, "speculation_store_bypass", status_field("Speculation_Store_Bypass", bypass, sizeof bypass));
     json_close(json, '}');
 }
 

@@ -31,7 +31,9 @@ static int write_descriptor(struct json *value, int argc, char **argv)
 static int read_once(struct json *value, int argc, char **argv)
 {
     int64_t fd, most = 65536;
-    if (!parse_integer(argv[0], &fd) || (argc > 1 && !parse_integer(argv[1], &most)) || most < 0 || most > (int64_t)sizeof scratch)
+    if (!parse_integer(argv[0], &fd) || (argc > 1 && !parse_integer(argv[1], &most)))
+        return BAD_ARGUMENTS;
+    if (most < 0 || most > (int64_t)sizeof scratch)
         return BAD_ARGUMENTS;
     struct pollfd input = {.fd = (int)fd, .events = POLLIN};
     if (poll(&input, 1, 1000) == 0)
@@ -100,7 +102,8 @@ static int open_pty(struct json *value, int argc, char **argv)
     int peer = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     decimal(name + strlen(name), number);
     struct stat by_name, by_call;
-    bool same = peer >= 0 && fstat(peer, &by_call) == 0 && stat(name, &by_name) == 0 && by_name.st_ino == by_call.st_ino && by_name.st_dev == by_call.st_dev;
+    bool same = peer >= 0 && fstat(peer, &by_call) == 0 && stat(name, &by_name) == 0;
+    same = same && by_name.st_ino == by_call.st_ino && by_name.st_dev == by_call.st_dev;
     json_open(value, '{');
     key_number(value, "number", number);
     key_string(value, "name", name);
@@ -118,7 +121,9 @@ static int make_socket(struct json *value, int argc, char **argv)
     uint64_t family, type;
     int64_t protocol = 0;
     (void)value;
-    if (!parse_flags(socket_names, argv[0], &family) || !parse_flags(socket_names, argv[1], &type) || (argc > 2 && !parse_integer(argv[2], &protocol)))
+    if (!parse_flags(socket_names, argv[0], &family) || !parse_flags(socket_names, argv[1], &type))
+        return BAD_ARGUMENTS;
+    if (argc > 2 && !parse_integer(argv[2], &protocol))
         return BAD_ARGUMENTS;
     int fd = socket((int)family, (int)type | SOCK_CLOEXEC, (int)protocol);
     if (fd < 0)
@@ -134,12 +139,14 @@ static int bind_port(struct json *value, int argc, char **argv)
     (void)argc;
     if (!parse_integer(argv[0], &port) || port < 0 || port > 65535)
         return BAD_ARGUMENTS;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct sockaddr *generic = (struct sockaddr *)&address;
     socklen_t size = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return errno;
-    int error = bind(fd, (struct sockaddr *)&address, size) < 0 || getsockname(fd, (struct sockaddr *)&address, &size) < 0 ? errno : 0;
+    int error = bind(fd, generic, size) < 0 || getsockname(fd, generic, &size) < 0 ? errno : 0;
     if (!error)
         json_number(value, ntohs(address.sin_port));
     close(fd);
@@ -160,7 +167,8 @@ static int connect_unix(struct json *value, int argc, char **argv)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return errno;
-    int error = connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0 ? errno : 0;
+    length += offsetof(struct sockaddr_un, sun_path);
+    int error = connect(fd, (struct sockaddr *)&address, (socklen_t)length) < 0 ? errno : 0;
     close(fd);
     return error;
 }

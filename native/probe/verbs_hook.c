@@ -163,7 +163,9 @@ static int state_to(struct json *value, int argc, char **argv)
     if (length < 0)
         return errno;
     json_number(value, length);
-    return appending ? append_record(argv[1], argc > 2 ? argv[2] : NULL, scratch, (size_t)length) : replace_file(argv[0], scratch, (size_t)length);
+    if (appending)
+        return append_record(argv[1], argc > 2 ? argv[2] : NULL, scratch, (size_t)length);
+    return replace_file(argv[0], scratch, (size_t)length);
 }
 
 const struct verb hook_verbs[] = {

@@ -23,7 +23,8 @@ static int mount_path(struct json *value, int argc, char **argv)
     (void)value;
     if (argc > 3 && !parse_flags(mount_flag_names, argv[3], &flags))
         return BAD_ARGUMENTS;
-    return RESULT(mount(word(argv[0]), argv[1], argc > 2 ? word(argv[2]) : NULL, flags, argc > 4 ? word(argv[4]) : NULL));
+    const char *type = argc > 2 ? word(argv[2]) : NULL, *data = argc > 4 ? word(argv[4]) : NULL;
+    return RESULT(mount(word(argv[0]), argv[1], type, flags, data));
 }
 
 static int umount_path(struct json *value, int argc, char **argv)

@@ -38,7 +38,8 @@ static int optional_mode(int argc, char **argv, int at, uint64_t usual, uint64_t
 
 static int make_node(struct json *value, int argc, char **argv)
 {
-    static const struct name types[] = {{"c", S_IFCHR}, {"u", S_IFCHR}, {"b", S_IFBLK}, {"p", S_IFIFO}, {"s", S_IFSOCK}, {"f", S_IFREG}, {NULL, 0}};
+    static const struct name types[] = {{"c", S_IFCHR}, {"b", S_IFBLK},  {"p", S_IFIFO},
+                                       {"s", S_IFSOCK}, {"f", S_IFREG}, {NULL, 0}};
     int64_t numbers[2] = {0, 0};
     uint64_t type, mode;
     (void)value;

@@ -18,9 +18,11 @@
 /* Numbers of the calls that came after Debian 12's headers are the same everywhere (from 424 on, asm-generic). */
 static const struct name calls[] = {
 #include "syscalls.h"
-    {"cachestat", 451}, {"fchmodat2", 452}, {"map_shadow_stack", 453}, {"futex_wake", 454}, {"futex_wait", 455}, {"futex_requeue", 456},
-    {"statmount", 457}, {"listmount", 458}, {"lsm_get_self_attr", 459}, {"lsm_set_self_attr", 460}, {"lsm_list_modules", 461}, {"mseal", 462},
-    {"setxattrat", 463}, {"getxattrat", 464}, {"listxattrat", 465}, {"removexattrat", 466}, {"open_tree_attr", 467}, {NULL, 0}};
+    {"cachestat", 451}, {"fchmodat2", 452}, {"map_shadow_stack", 453}, {"futex_wake", 454}, {"futex_wait", 455},
+    {"futex_requeue", 456}, {"statmount", 457}, {"listmount", 458}, {"lsm_get_self_attr", 459},
+    {"lsm_set_self_attr", 460}, {"lsm_list_modules", 461}, {"mseal", 462}, {"setxattrat", 463}, {"getxattrat", 464},
+    {"listxattrat", 465}, {"removexattrat", 466}, {"open_tree_attr", 467}, {NULL, 0},
+};
 
 struct call {
     long number;
@@ -209,7 +211,7 @@ static int call_in_tracee(struct json *value, int argc, char **argv)
         error = errno;
     if (!error && ptrace(PTRACE_CONT, child, 0, 0) < 0)
         error = errno;
-    if (!error && waitpid(child, &status, 0) == child && WIFSTOPPED(status) && status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8))
+    if (!error && waitpid(child, &status, 0) == child && status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8))
         event = ptrace(PTRACE_GETEVENTMSG, child, 0, &data) == 0;
     if (!WIFEXITED(status) && !WIFSIGNALED(status)) {
         kill(child, SIGKILL);
