@@ -20,6 +20,7 @@ from seatrial.conformance.session import resolve_runtime
 
 PROPERTY = "seatrial"
 EXHAUSTED = (errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EDQUOT)
+MISSING = (OSError, LookupError, json.JSONDecodeError)  # a case looked for what the runtime should have brought about
 REASON_LIMIT = 1000  # characters of a reason in a result line
 
 
@@ -160,11 +161,9 @@ class Recorder:
                     directory = self._evidence(base, item, report, session)
                 except OSError as error:
                     reason += f" (no evidence: {error})"
-            if found not in outcome.EXECUTED and found != outcome.SKIPPED and session is not None:
-                # an exception that nobody foresaw: with a runtime that cannot even run the default bundle, its fault
-                unforeseen = not isinstance(call.excinfo.value, (HarnessBug, EnvironmentProblem, OSError))
-                if found == outcome.HARNESS_BUG and unforeseen and not session.runtime.sane():
-                    found = outcome.FAILED
+            unforeseen = found == outcome.HARNESS_BUG and not isinstance(call.excinfo.value, HarnessBug)
+            if unforeseen and session is not None and not session.runtime.sane():
+                found = outcome.FAILED  # a runtime that cannot run the default bundle surprises cases in many ways
         payload = _payload(found, reason, directory)
         if session is not None:
             payload["runtime_seconds"] = session.runtime.seconds - self._runtime_mark
@@ -181,6 +180,8 @@ class Recorder:
             return outcome.ENVIRONMENT_ERROR, _message(excinfo)
         if isinstance(error, OSError) and error.errno in EXHAUSTED:
             return outcome.ENVIRONMENT_ERROR, _message(excinfo)
+        if isinstance(error, MISSING):
+            return outcome.FAILED, f"{excinfo.typename}: {_message(excinfo)}"
         return outcome.HARNESS_BUG, f"{excinfo.typename}: {_message(excinfo)}"
 
     def _evidence(self, base: str, item: pytest.Item, report: pytest.TestReport, session: Any) -> str:
