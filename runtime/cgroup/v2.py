@@ -119,7 +119,7 @@ class CgroupV2(Cgroup):
             usage = int(read(self.path, "memory.current"))
             if usage > limit:
                 raise SeatrialError(f"memory limit {limit} is below the usage of {usage} bytes (checkBeforeUpdate)")
-        if swap is not None:
+        if swap is not None and (resources.memory_swap is not None or os.path.exists(f"{self.path}/memory.swap.max")):
             self._write("memory.swap.max", _amount(swap))
         if limit is not None:
             self._write("memory.max", _amount(limit))

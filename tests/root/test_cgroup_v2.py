@@ -1,0 +1,223 @@
+"""Cgroup v2 for real: device programs, birth in a cgroup, freezing, killing; in a directory that is gone afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from seatrial.native import bpf, pidfd
+from seatrial.native.spawn import spawn
+from seatrial.runtime.cgroup.hierarchy import detect
+from seatrial.runtime.cgroup.v2 import CgroupV2
+from seatrial.runtime.config import DeviceRule, Resources
+from seatrial.runtime.default_devices import complete_rules
+from seatrial.runtime.errors import StateError, SyscallError
+
+TOP = f"seatrial-test-v2-{os.getpid()}"
+
+
+@pytest.fixture
+def cgroup() -> Iterator[CgroupV2]:
+    unified = detect().v2
+    if unified is None:
+        pytest.skip("needs a mounted cgroup2")
+    with open(f"{unified.mount_point}/cgroup.subtree_control", encoding="ascii") as file:
+        before = set(file.read().split())
+    made = CgroupV2({"": f"{unified.mount_point}/{TOP}/box"})
+    yield made
+    made.kill_all()
+    made.remove()
+    if os.path.isdir(os.path.dirname(made.path)):
+        os.rmdir(os.path.dirname(made.path))
+    with open(f"{unified.mount_point}/cgroup.subtree_control", "r+", encoding="ascii") as file:
+        for name in set(file.read().split()) - before:
+            file.write(f"-{name}")
+            file.flush()
+
+
+class Born:
+    """A shell script that is born in the cgroup."""
+
+    def __init__(self, cgroup: CgroupV2, script: str) -> None:
+        shell = os.open("/bin/sh", os.O_PATH | os.O_CLOEXEC)
+        self.output, writer = os.pipe()
+        directory = cgroup.fd()
+        self.pid, self.pidfd = spawn(
+            shell, [b"sh", b"-c", script.encode()], [b"PATH=/bin:/usr/bin"], [(1, writer), (2, writer)],
+            cgroup_fd=directory,
+        )  # fmt: skip
+        for fd in (shell, writer, directory):
+            os.close(fd)
+
+    def finish(self) -> tuple[pidfd.Exit, str]:
+        with open(self.output, "rb") as file:
+            text = file.read().decode()
+        end = pidfd.wait(self.pidfd)
+        os.close(self.pidfd)
+        assert end is not None
+        return end, text
+
+
+def programs(cgroup: CgroupV2) -> list[int]:
+    fd = cgroup.fd()
+    try:
+        return bpf.query(fd)
+    finally:
+        os.close(fd)
+
+
+def test_process_is_born_in_the_cgroup(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    _, text = Born(cgroup, "cat /proc/self/cgroup").finish()
+    assert f"0::/{TOP}/box" in text.splitlines()
+
+
+def outcome(cgroup: CgroupV2, *rules: DeviceRule) -> list[bool]:
+    """Whether reading zero, writing full, both at once on full, and reading kmsg work under the rules."""
+    cgroup.apply(Resources(devices=list(rules)))
+    script = """
+    for try in 'read x </dev/urandom' ': >/dev/full' ': <>/dev/full' ': </dev/kmsg'; do
+        (eval "$try") 2>/dev/null; case $? in 0|1) echo yes;; *) echo no;; esac
+    done"""
+    _, text = Born(cgroup, script).finish()
+    return [line == "yes" for line in text.split()]
+
+
+def c(minor: int, access: str, allow: bool = True) -> DeviceRule:
+    return DeviceRule(allow=allow, type="c", major=1, minor=minor, access=access)
+
+
+DENY_ALL = DeviceRule(allow=False)
+ALLOW_ALL = DeviceRule(allow=True)
+
+
+def test_device_programs_decide(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    null = c(3, "rw")
+    assert outcome(cgroup, ALLOW_ALL) == [True, True, True, True]
+    assert outcome(cgroup, DENY_ALL, null) == [False, False, False, False]
+    assert outcome(cgroup, DENY_ALL, null, c(9, "r"), c(7, "w")) == [True, True, False, False]
+    assert outcome(cgroup, DENY_ALL, null, c(7, "w"), c(7, "r")) == [False, True, True, False]
+    assert outcome(cgroup, ALLOW_ALL, c(7, "r", allow=False)) == [True, True, False, True]
+    assert outcome(cgroup, ALLOW_ALL, c(11, "rwm", allow=False)) == [True, True, True, False]
+    assert outcome(cgroup, DENY_ALL, DeviceRule(allow=True, type="c", access="rw"), c(7, "w", allow=False)) == [
+        True, False, False, True,
+    ]  # fmt: skip
+
+
+def test_one_program_is_attached_and_replaced(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    rules = complete_rules([DENY_ALL], set())
+    assert programs(cgroup) == []
+    cgroup.apply(Resources(devices=rules))
+    first = programs(cgroup)
+    cgroup.apply(Resources(devices=rules))
+    second = programs(cgroup)
+    assert len(first) == len(second) == 1
+    assert first != second
+    cgroup.apply(Resources(devices=[ALLOW_ALL]))
+    assert programs(cgroup) == []
+
+
+def test_several_older_programs_go(cgroup: CgroupV2) -> None:
+    from seatrial.runtime.cgroup.device_program import assemble, build
+
+    cgroup.create()
+    fd = cgroup.fd()
+    for rules in ([ALLOW_ALL], [DENY_ALL]):
+        program = bpf.load(assemble(build(rules)))
+        bpf.attach(fd, program)
+        os.close(program)
+    assert len(bpf.query(fd)) == 2
+    os.close(fd)
+    cgroup.apply(Resources(devices=complete_rules([DENY_ALL], set())))
+    assert len(programs(cgroup)) == 1
+    assert "yes" in Born(cgroup, ": </dev/null && echo yes").finish()[1]
+
+
+def test_applying_rules_leaks_no_descriptor(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    before = set(os.listdir("/proc/self/fd"))
+    for rules in ([DENY_ALL], [DENY_ALL, c(3, "rw")], [ALLOW_ALL]):
+        cgroup.apply(Resources(devices=rules))
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_refused_program_comes_with_the_verifiers_words() -> None:
+    with pytest.raises(OSError) as failed:
+        bpf.load(b"\x95" + b"\0" * 7)  # exit without r0
+    assert any("verifier" in note and "R0" in note for note in failed.value.__notes__)
+
+
+def test_freeze_and_thaw(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    child = Born(cgroup, "sleep 100")
+    cgroup.freeze()
+    assert cgroup.frozen()
+    with open(f"/proc/{child.pid}/stat", encoding="ascii") as file:
+        assert file.read().rsplit(")", 1)[1].split()[0] in "SD"
+    cgroup.thaw()
+    assert not cgroup.frozen()
+    cgroup.kill_all()
+    assert child.finish()[0].signal == 9
+
+
+def test_frozen_or_populated_cgroup_is_refused(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    cgroup.freeze()
+    with pytest.raises(StateError, match="frozen"):
+        CgroupV2(dict(cgroup.paths)).create()
+    inner = CgroupV2({"": cgroup.path + "/inner"})
+    with pytest.raises(StateError, match="frozen"):
+        inner.create()
+    assert not inner.exists()
+    cgroup.thaw()
+    child = Born(cgroup, "sleep 100")
+    with pytest.raises(StateError, match="not empty"):
+        CgroupV2(dict(cgroup.paths)).create()
+    cgroup.kill_all()
+    child.finish()
+
+
+@pytest.mark.parametrize("freeze", [False, True], ids=["running", "frozen"])
+def test_kill_all_and_remove(cgroup: CgroupV2, freeze: bool) -> None:
+    cgroup.create()
+    child = Born(cgroup, "sleep 100 & sleep 100 & sleep 100")
+    while len(cgroup.pids()) < 4:
+        os.sched_yield()
+    os.mkdir(f"{cgroup.path}/below")
+    if freeze:
+        cgroup.freeze()
+    cgroup.kill_all()
+    assert child.finish()[0].signal == 9
+    cgroup.remove()
+    assert not cgroup.exists()
+    assert cgroup.pids() == []
+
+
+def test_hugetlb_is_enabled_when_it_is_named(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    with open(f"{os.path.dirname(os.path.dirname(cgroup.path))}/cgroup.controllers", encoding="ascii") as file:
+        if "hugetlb" not in file.read().split():
+            pytest.skip("needs the hugetlb controller on v2")
+    cgroup.apply(Resources(unified={"hugetlb.2MB.max": "4194304"}))
+    with open(f"{cgroup.path}/hugetlb.2MB.max", encoding="ascii") as file:
+        assert file.read() == "4194304\n"
+
+
+def test_unknown_file_is_named(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    with pytest.raises(SyscallError, match=r"write 1 to .*/nonsense\.max: ENOENT; the nonsense controller"):
+        cgroup.apply(Resources(unified={"nonsense.max": "1"}))
+
+
+def test_delegated_files_change_owner(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    cgroup.delegate(1234)
+    with open("/sys/kernel/cgroup/delegate", encoding="ascii") as file:
+        delegated = set(file.read().split())
+    owners = {name: os.stat(f"{cgroup.path}/{name}").st_uid for name in os.listdir(cgroup.path)}
+    assert {name for name, uid in owners.items() if uid == 1234} == delegated & set(owners)
+    assert os.stat(cgroup.path).st_uid == 1234
