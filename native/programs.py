@@ -16,5 +16,7 @@ def path(name: str) -> str:
         raise ValueError(f"no such program: {name!r}: executor or probe")
     program = os.path.join(HERE, "bin", "seatrial-" + name)
     if not os.access(program, os.X_OK):
-        raise FileNotFoundError(2, f"the {name} is not built: run `python {os.path.join(HERE, 'compile.py')} {name}`", program)
+        raise FileNotFoundError(
+            2, f"the {name} is not built: run `python {os.path.join(HERE, 'compile.py')} {name}`", program
+        )
     return program

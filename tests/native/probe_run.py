@@ -57,7 +57,7 @@ def probe(
 ) -> Run:
     """Run `probe WORDS` to its end; `before` runs in the child, and so does what closes descriptors."""
     done = subprocess.run(
-        [argv0 or program, *words],
+        [program if argv0 is None else argv0, *words],
         executable=program,
         input=stdin if isinstance(stdin, bytes) else None,
         stdin=None if isinstance(stdin, bytes) else stdin,

@@ -6,9 +6,11 @@ import errno
 import json
 import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -133,13 +135,13 @@ def test_child() -> None:
 
 
 @pytest.mark.root
-def test_suid(tmp_path: Path) -> None:
-    program = tmp_path / "probe"
-    program.write_bytes(Path(PROBE).read_bytes())
-    program.chmod(0o4755)
-    for directory in [tmp_path, *tmp_path.parents][:3]:
-        directory.chmod(directory.stat().st_mode | 0o011)
-    run = probe("setgroups", "--", "setgid", "1000", "--", "setuid", "1000", "--", "exec", str(program), "suid-check")
+def test_suid() -> None:
+    with tempfile.TemporaryDirectory() as directory:  # tmp_path has parents that only root may search
+        os.chmod(directory, 0o755)
+        program = shutil.copyfile(PROBE, os.path.join(directory, "probe"))
+        os.chmod(program, 0o4755)
+        words = ["setgroups", "--", "setgid", "1000", "--", "setuid", "1000", "--", "exec", program, "suid-check"]
+        run = probe(*words)
     assert run.value == {"uid": [1000, 0, 0], "gid": [1000, 1000, 1000], "secure": True}
     assert probe("suid-check").value["secure"] is False
 

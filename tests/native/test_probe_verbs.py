@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import struct
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from probe_run import PROBE, probe
+
+from seatrial.native import programs
 
 
 def test_chain_goes_on_after_a_failure(tmp_path: Path) -> None:
@@ -85,9 +89,7 @@ def test_output_file_is_not_among_the_descriptors(tmp_path: Path) -> None:
 
 def test_arguments_beside_the_program(tmp_path: Path) -> None:
     program = str(tmp_path / "hook")
-    os.link(PROBE, program) if os.stat(PROBE).st_dev == os.stat(tmp_path).st_dev else Path(program).write_bytes(
-        Path(PROBE).read_bytes()
-    )
+    shutil.copyfile(PROBE, program)
     os.chmod(program, 0o755)
     assert "schema" in probe(program=program).only
     Path(program + ".args").write_text("print\ntwo words\n--\nexit\n4\n")
@@ -289,3 +291,24 @@ def test_values(words: tuple[str, ...], expected: Any) -> None:
 def test_environment_and_clocks() -> None:
     assert probe("env", "A", env={"A": "b c"}).value == "b c"
     assert probe("clocks").value["monotonic"] <= time.monotonic_ns()
+
+
+def test_program_is_static_and_stripped() -> None:
+    image = Path(PROBE).read_bytes()
+    assert image[:5] == b"\x7fELF\x02"
+    headers, sections = struct.unpack_from("QQ", image, 32)
+    size, count, section_size, section_count = struct.unpack_from("HHHH", image, 54)
+    kinds = {struct.unpack_from("I", image, headers + i * size)[0] for i in range(count)}
+    assert 3 not in kinds  # PT_INTERP
+    tables = {struct.unpack_from("I", image, sections + i * section_size + 4)[0] for i in range(section_count)}
+    assert 2 not in tables  # SHT_SYMTAB
+
+
+def test_path_of_a_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert programs.path("probe") == PROBE
+    assert os.path.isabs(PROBE)
+    monkeypatch.setattr(programs, "HERE", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"compile\.py probe"):
+        programs.path("probe")
+    with pytest.raises(ValueError, match="executor or probe"):
+        programs.path("../probe")
