@@ -216,6 +216,11 @@ class Container:
         self.deleted = False
         self._pid: int | None = None
 
+    def succeeded(self) -> bool:
+        """Whether create (or run) was seen to succeed."""
+        created: Result | None = getattr(self, "created", None)
+        return created is not None and created.ok
+
     def start(self, check: bool = True, **options: Option) -> Result:
         """`start ID`."""
         return self._command("start", check, options)

@@ -86,9 +86,7 @@ class Session:
         if self._before is None:
             return
         before, self._before = self._before, None
-        alive = {container.id for container in self.runtime.containers if container.alive}
-        entries = sorted(set(os.listdir(self.runtime.root)) - before.entries - alive)
-        kept = [f"state entry {name}, although no such container is alive" for name in entries]
+        kept = [f"state entry {name}, although no such container is alive" for name in self._dead_entries(before)]
         blamed = True
         for container in reversed(self.runtime.containers):
             result = container.discard()
@@ -98,6 +96,20 @@ class Session:
         self.watch.clean(before)
         if found and blamed:
             raise Finding("left behind: " + "; ".join(found))
+
+    def _dead_entries(self, before: leaks.Snapshot) -> list[str]:
+        """State entries of containers that are gone: deleted, or never created.  One that the case made by a command
+        of its own, and that still has a state, is deleted without blame."""
+        containers = self.runtime.containers
+        alive = {container.id for container in containers if container.alive}
+        gone = {container.id for container in containers if container.deleted or not container.succeeded()} - alive
+        dead = []
+        for name in sorted(set(os.listdir(self.runtime.root)) - before.entries - alive):
+            if name not in gone and self.runtime.state(name).ok:
+                self.runtime.command("delete", "--force", name)
+            else:
+                dead.append(name)
+        return dead
 
     def close(self) -> None:
         """Remove the worker's directory."""
