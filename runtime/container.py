@@ -214,9 +214,9 @@ class Container:
         status = STOPPED if state is None else status_of(self._directory, state)
         if state is None or status == CREATING or (status == STOPPED and not all):
             raise StateError(f"container {self.id} is {status}", "only a created or running container can be signalled")
-        if all or (number == _signal.SIGKILL and not has_own_pids(state)):
-            signal_all(state, number)
-        if status != STOPPED:
+        if state.cgroup_paths and (all or (number == _signal.SIGKILL and not has_own_pids(state))):
+            signal_all(state, number)  # init is one of them
+        elif status != STOPPED:
             signal_init(state, number)
 
     def destroy(self, *, force: bool = False) -> None:

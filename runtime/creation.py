@@ -60,6 +60,7 @@ class Creation:
             raise
         self.state.cgroup_paths = self.cgroup.paths
         console = listener = cgroup_fd = -1
+        tasks: list[int] = []
         try:
             if self.process.console_socket:
                 from seatrial.runtime.console import connect_console
@@ -68,6 +69,7 @@ class Creation:
             if gate:
                 listener = self._listen()
             cgroup_fd = self.cgroup.fd()
+            tasks = self.cgroup.tasks()
             self.launch = Launch(
                 self.state.id,
                 self.config,
@@ -75,6 +77,7 @@ class Creation:
                 self.log,
                 listener=listener,
                 cgroup_fd=cgroup_fd,
+                tasks=tasks,
                 complete_environment=self._complete,
                 handlers={
                     operations.SYNC_CGROUP: self._join_cgroup,
@@ -95,24 +98,26 @@ class Creation:
                 write_pid_file(self.process.pid_file, self.launch.pid)
                 self.pid_file_written = True
         finally:
-            for fd in (listener, cgroup_fd, console):
+            for fd in (listener, cgroup_fd, console, *tasks):
                 if fd >= 0:
                     os.close(fd)
 
     def finish(self) -> None:
         """Hand the process over to its Process object and close the rest."""
-        assert self.launch is not None
-        self.process.began(self.launch.pid, self.launch.pidfd)
-        self.launch.pidfd = -1
-        self.launch.close()
+        launch, self.launch = self.launch, None  # else a cycle, which keeps descriptors until the collector comes by
+        assert launch is not None
+        self.process.began(launch.pid, launch.pidfd)
+        launch.pidfd = -1
+        launch.close()
 
     def undo(self) -> None:
         """Destroy what there is (runtime.md#lifecycle 12 and 13: the container, then poststop hooks)."""
         from seatrial.runtime.teardown import destroy
 
-        if self.launch is not None:
-            self.launch.abort()
-            self.launch.close()
+        launch, self.launch = self.launch, None
+        if launch is not None:
+            launch.abort()
+            launch.close()
         if self.process.master >= 0:
             os.close(self.process.master)
             self.process.master = -1

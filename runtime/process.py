@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import os
 
 from seatrial.runtime.errors import StateError
 
@@ -145,8 +146,6 @@ class Process:
 
     def collect(self) -> bool:
         """Whether the process has ended; if so it is reaped (once) and `wait` knows its status."""
-        import os
-
         from seatrial.runtime.wait import exit_code
 
         pid = self.pid
@@ -170,8 +169,6 @@ class Process:
 
     def signal(self, number: int) -> None:
         """Send a signal.  Raises StateError before the start, ProcessLookupError after the end."""
-        import os
-
         with self._lock:
             if self._exit is not None:
                 raise ProcessLookupError(3, "the process has ended")
@@ -190,8 +187,6 @@ class Process:
         self._pidfd = pidfd
 
     def _close(self) -> None:
-        import os
-
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1

@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> int:
         options_of_verb, arguments = parse(table, words, getattr(module, "INTERSPERSED", True))
         if options_of_verb.flag("help"):
             return _print(module.USAGE)
-        if arguments and verb not in ("list", "spec", "features", "plan"):
+        if arguments and arguments[0] and verb not in ("list", "spec", "features", "plan"):
             what = f"{verb} {arguments[0]}: "
         for number in (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT):
             _signal.signal(number, _terminate)

@@ -123,6 +123,36 @@ def test_joining_is_visible_in_every_hierarchy(cgroup: Cgroup) -> None:
     assert not cgroup.populated()
 
 
+def test_process_is_born_in_every_hierarchy(cgroup: Cgroup) -> None:
+    cgroup.create()
+    cat = os.open("/bin/cat", os.O_PATH | os.O_CLOEXEC)
+    reader, writer = os.pipe()
+    tasks, unified = cgroup.tasks(), cgroup.fd()
+    _, child = spawn(cat, [b"cat", b"/proc/self/cgroup"], [], [(1, writer)], cgroup_fd=unified, tasks=tasks)
+    for fd in (cat, writer, *tasks, *([unified] if unified >= 0 else [])):
+        os.close(fd)
+    with open(reader, encoding="ascii") as file:
+        paths = {line.split(":", 2)[2].strip() for line in file}
+    pidfd.wait(child)
+    os.close(child)
+    assert paths == {f"/{TOP}/box"}
+
+
+def test_refused_birth_in_a_hierarchy_is_reported(cgroup: Cgroup) -> None:
+    cgroup.create()
+    with open(f"{cgroup.paths['cpuset']}/cpuset.cpus", "w", encoding="ascii") as file:
+        file.write("\n")  # nobody may enter an empty cpuset
+    cat = os.open("/bin/cat", os.O_PATH | os.O_CLOEXEC)
+    tasks = cgroup.tasks()
+    try:
+        with pytest.raises(OSError, match="write: No space left on device"):
+            spawn(cat, [b"cat"], [], [], tasks=tasks)
+    finally:
+        for fd in (cat, *tasks):
+            os.close(fd)
+    assert not cgroup.populated()
+
+
 def test_new_cpuset_has_its_parents_values(cgroup: Cgroup) -> None:
     cgroup.create()
     top = os.path.dirname(os.path.dirname(cgroup.paths["cpuset"]))

@@ -1,0 +1,25 @@
+"""Bundles around the probe, and the runtime's command line in a root of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from bundles import Bundle, CommandLine
+
+
+@pytest.fixture
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle that holds until it is told to end."""
+    return Bundle(str(tmp_path_factory.mktemp("b") / "bundle")).write()
+
+
+@pytest.fixture
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """The command line; afterwards nothing may be left that was made below its root."""
+    line = CommandLine(str(tmp_path_factory.mktemp("s") / "root"))
+    yield line
+    for id in os.listdir(line.root) if os.path.isdir(line.root) else []:
+        line("delete", "--force", id)
+    assert not os.path.isdir(line.root) or os.listdir(line.root) == []
