@@ -21,10 +21,12 @@ class _Lib:
     SPAWN_DUP: Final[int]
     SPAWN_CLOSE: Final[int]
     SPAWN_EXEC: Final[int]
+    SPAWN_TASKS: Final[int]
 
     def seatrial_spawn(
         self, program: int, argv: bytes, argv_bytes: int, env: bytes, env_bytes: int, map: Sequence[int] | _Array,
-        fds: int, cgroup: int, flags: int, cwd: _Chars, classic: int, result: _Array, /,
+        fds: int, tasks: Sequence[int] | _Array, hierarchies: int, cgroup: int, flags: int, cwd: _Chars, classic: int,
+        result: _Array, /,
     ) -> int: ...
 
     def seatrial_openat2(self, dirfd: int, path: bytes, flags: int, mode: int, resolve: int, /) -> int: ...

@@ -76,6 +76,7 @@ class Launch:
         *,
         listener: int,
         cgroup_fd: int,
+        tasks: list[int],
         complete_environment: Callable[[Environment], None],
         handlers: dict[int, Callable[[Launch], None]],
     ) -> None:
@@ -84,7 +85,8 @@ class Launch:
         self.process = process
         self.log = log
         self.listener = listener
-        self.cgroup_fd = cgroup_fd
+        self.cgroup_fd = cgroup_fd  # of the v2 hierarchy, or -1
+        self.tasks = tasks  # of the v1 hierarchies
         self.complete_environment = complete_environment
         self.handlers = handlers
         self.pid = 0
@@ -118,7 +120,10 @@ class Launch:
         """One attempt, with a plan, a socket and descriptors of its own."""
         process = self.process
         keep = 3 + len(process.extra_fds)
-        environment = Environment(id=self.id, keep=keep, born_in_cgroup=cgroup_fd >= 0)
+        # On a hybrid host both kinds of hierarchies have to work; else SYNC_CGROUP does all of it.
+        born = cgroup_fd >= 0 if self.cgroup_fd >= 0 else bool(self.tasks)
+        tasks = self.tasks if born else []
+        environment = Environment(id=self.id, keep=keep, born_in_cgroup=born)
         ours, theirs = channel.socketpair()
         plan_fd = -1
         try:
@@ -137,7 +142,9 @@ class Launch:
             plan_fd = sealed_memfd("seatrial-plan", self.plan.encode())
             fds.append((keep + 1, plan_fd))
             argv = [b"seatrial-executor", b"%d" % keep, b"%d" % (keep + 1), b"%d" % keep]
-            pid, pidfd = spawn(executor(), argv, [], fds, cgroup_fd=cgroup_fd, cwd=self.config.rootfs, classic=classic)
+            pid, pidfd = spawn(
+                executor(), argv, [], fds, cgroup_fd=cgroup_fd, tasks=tasks, cwd=self.config.rootfs, classic=classic
+            )  # fmt: skip
         except BaseException:
             os.close(ours)
             raise

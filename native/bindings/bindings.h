@@ -17,11 +17,14 @@
 #define SPAWN_DUP 3
 #define SPAWN_CLOSE 4
 #define SPAWN_EXEC 5
+#define SPAWN_TASKS 6
 
 /* argv and env are blocks of NUL-terminated strings.  map is `fds` pairs (number in the child, descriptor here).
+ * tasks: descriptors of `tasks` files of cgroup v1, to which the child writes itself.
  * result: pid, pidfd (-1 where the kernel has none), step that failed. */
 int seatrial_spawn(int program, const char *argv, size_t argv_bytes, const char *env, size_t env_bytes, const int *map,
-                   size_t fds, int cgroup, uint64_t flags, const char *cwd, int classic, int *result);
+                   size_t fds, const int *tasks, size_t hierarchies, int cgroup, uint64_t flags, const char *cwd,
+                   int classic, int *result);
 
 /* -- files.c ------------------------------------------------------------------------------------------------------ */
 int seatrial_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);

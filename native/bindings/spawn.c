@@ -44,6 +44,8 @@ struct birth {
     char **env;
     int *map; /* pairs: number in the child, descriptor */
     size_t fds;
+    const int *tasks; /* read before any descriptor moves */
+    size_t hierarchies;
     const char *cwd;
     volatile int step;
     volatile int error;
@@ -155,6 +157,12 @@ __attribute__((noreturn)) static void child(void *context)
     /* All, not only the handled ones: ignored signals (Python ignores SIGPIPE) stay ignored over execve otherwise. */
     for (int signal = 1; signal <= 64; signal++)
         syscall(SYS_rt_sigaction, signal, handler, NULL, SIGNAL_BYTES);
+    /* "0" in `tasks` moves the writing thread, and since Linux 5.17 without the lock that keeps every process from
+     * forking: taking that one waits for an RCU grace period, some 10 ms.  `cgroup.procs` always takes it. */
+    birth->step = SPAWN_TASKS;
+    for (size_t i = 0; i < birth->hierarchies; i++)
+        if (syscall(SYS_write, birth->tasks[i], "0", 1) < 0)
+            goto failed;
     birth->step = SPAWN_CHDIR;
     if (birth->cwd && syscall(SYS_chdir, birth->cwd) < 0)
         goto failed;
@@ -284,7 +292,8 @@ static long start(struct birth *birth, char *stack, int cgroup, uint64_t flags, 
 }
 
 int seatrial_spawn(int program, const char *argv, size_t argv_bytes, const char *env, size_t env_bytes, const int *map,
-                   size_t fds, int cgroup, uint64_t flags, const char *cwd, int classic, int *result)
+                   size_t fds, const int *tasks, size_t hierarchies, int cgroup, uint64_t flags, const char *cwd,
+                   int classic, int *result)
 {
     const unsigned char all[SIGNAL_BYTES] = {255, 255, 255, 255, 255, 255, 255, 255};
     unsigned char previous[SIGNAL_BYTES];
@@ -311,6 +320,8 @@ int seatrial_spawn(int program, const char *argv, size_t argv_bytes, const char 
     if (fds > 0)
         memcpy(birth->map, map, fds * 2 * sizeof(int));
     birth->fds = fds;
+    birth->tasks = tasks;
+    birth->hierarchies = hierarchies;
     birth->cwd = cwd;
     birth->step = SPAWN_CLONE;
 

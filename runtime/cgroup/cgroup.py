@@ -24,6 +24,7 @@ SIGKILL = 9
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)  # to an unprivileged user
 _RMDIR_TRIES = 10  # 1 ms, 2 ms ... 512 ms: dying processes leave their cgroup asynchronously
 _JOIN_TRIES = 5
+_O_PATH = 0o10000000
 
 
 class Cgroup:
@@ -85,8 +86,29 @@ class Cgroup:
         make_directories(directory, made)
 
     def fd(self) -> int:
-        """An O_PATH descriptor of the directory for CLONE_INTO_CGROUP; -1 where a process cannot be born in it (v1)."""
-        return -1
+        """An O_PATH descriptor of the v2 directory (hybrid: too) for CLONE_INTO_CGROUP; -1 where there is none."""
+        path = self.paths.get("")
+        if path is None:
+            return -1
+        try:
+            return os.open(path, _O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SyscallError.of("open", path, error) from None
+
+    def tasks(self) -> list[int]:
+        """Descriptors of the v1 directories' `tasks` files for `spawn`, which saves the 10 ms that `join` takes.
+
+        With them and `fd` a process is born in its cgroup on every kind of host.  The caller closes them.
+        """
+        fds: list[int] = []
+        for directory in dict.fromkeys(path for name, path in self.paths.items() if name):
+            try:
+                fds.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
+            except OSError as error:
+                for fd in fds:
+                    os.close(fd)
+                raise SyscallError.of("open", f"{directory}/tasks", error) from None
+        return fds
 
     def join(self, pid: int) -> None:
         """Move a process into the cgroup, in every hierarchy.

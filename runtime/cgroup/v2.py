@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # accounting in every cgroup of the branch, so they are enabled when `unified` names one of their files.
 CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
 DELEGATED = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")  # where the kernel does not tell (before 4.15)
-_O_PATH = 0o10000000
 
 
 class CgroupV2(Cgroup):
@@ -69,14 +68,6 @@ class CgroupV2(Cgroup):
                         write(level, "cgroup.subtree_control", word)
                     except SyscallError:
                         pass
-
-    def fd(self) -> int:
-        if "" not in self.paths:  # left out: rootless
-            return -1
-        try:
-            return os.open(self.path, _O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise SyscallError.of("open", self.path, error) from None
 
     # -- limits ---------------------------------------------------------------------------------------------------
 
