@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(HERE, "native"))
 import compile as native_programs  # noqa: E402  (native/compile.py)
 
 FOLDERS = ("native", "runtime", "conformance", "fuzz", "vm")
+C_FOLDERS = ("executor", "probe", "bindings", "bin", "build")
 DATA = ["py.typed", "*.pyi", "*.toml", "*.json", "*.html", "*.j2", "*.md"]
 
 
@@ -27,7 +28,7 @@ def packages() -> list[str]:
         found += [
             f"seatrial.{folder}.{name}"
             for name in find_namespace_packages(os.path.join(HERE, folder))
-            if "__pycache__" not in name and not (folder == "native" and name.split(".")[0] in ("executor", "probe", "bindings", "bin"))
+            if "__pycache__" not in name and (folder != "native" or name.split(".")[0] not in C_FOLDERS)
         ]
     return found
 
@@ -37,7 +38,8 @@ class BuildExt(build_ext):
 
     def run(self) -> None:
         super().run()
-        where = os.path.join(HERE, "native") if self.inplace or self.editable_mode else os.path.join(self.build_lib, "seatrial", "native")
+        installed = os.path.join(self.build_lib, "seatrial", "native")
+        where = os.path.join(HERE, "native") if self.inplace or self.editable_mode else installed
         native_programs.build(os.path.join(where, "bin"))
 
     def get_outputs(self) -> list[str]:

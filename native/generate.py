@@ -8,7 +8,7 @@ arguments)`: an operation without an implementation does not link.
 
 from __future__ import annotations
 
-import operations
+import operations  # type: ignore[import-not-found]  # beside this file: found while building
 
 C_TYPES = {
     "u32": "uint32_t",
