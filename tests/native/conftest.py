@@ -8,8 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
+from executor_driver import Drive
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NATIVE = os.path.join(HERE, "..", "..", "native")
@@ -74,6 +76,13 @@ def executor(request: pytest.FixtureRequest, static_programs: dict[str, str]) ->
         return [request.getfixturevalue("sanitized")]
     number = str(getattr(errno, request.param))
     return [request.getfixturevalue("old_kernel"), number, static_programs["executor"]]
+
+
+@pytest.fixture(autouse=True)
+def no_executor_survives() -> Iterator[None]:
+    yield
+    while Drive.running:
+        Drive.running.pop().kill()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import struct
 import subprocess
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from seatrial.native import operations as table
 
@@ -93,7 +93,9 @@ class Outcome:
 
 
 class Drive:
-    """One executor process and its successors.  `sanitized` builds say what they find on stderr and exit with 99."""
+    """One executor process and its successors.  A sanitized build says what it finds on stderr: that fails `finish`."""
+
+    running: ClassVar[list[Drive]] = []
 
     def __init__(
         self,
@@ -125,6 +127,7 @@ class Drive:
         theirs.close()
         os.close(memfd)
         self.children: list[int] = []
+        Drive.running.append(self)
 
     def receive(self) -> tuple[int, int, int, int, str] | None:
         """The next message; None at the end of the socket, that is when the program runs or the executor is gone."""
@@ -145,6 +148,10 @@ class Drive:
             self.children.append(value)
         self.outcome.messages.append(message)
         return message
+
+    def take(self, kind: int) -> int:
+        """The descriptor that came with a message; the caller closes it."""
+        return self.outcome.descriptors.pop(kind)
 
     def send(self, kind: int) -> None:
         self.socket.send(HEAD.pack(kind, 0, 0, 0))
@@ -172,6 +179,7 @@ class Drive:
             self.outcome.status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         self.children.clear()
         self.socket.close()
+        Drive.running.remove(self)
         self.outcome.stdout = out.decode() if out else ""
         self.outcome.stderr = err.decode("utf-8", "replace")
         assert "Sanitizer" not in self.outcome.stderr, self.outcome.stderr
@@ -179,21 +187,27 @@ class Drive:
         return self.outcome
 
     def kill(self) -> None:
+        """Whatever is left of it; the conftest calls this after every test."""
         for pid in [self.process.pid, *self.children]:
             try:
                 os.kill(pid, 9)
             except ProcessLookupError:
                 pass
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
+        self.process.wait()
+        for child in self.children:
+            os.waitpid(child, 0)
+        self.children.clear()
+        self.socket.close()
+        for descriptor in self.outcome.descriptors.values():
+            os.close(descriptor)
 
 
 def run(command: list[str], plan: list[Operation] | bytes, **options: Any) -> Outcome:
     """Run a plan to the end of its program, saying GO at every sync."""
-    drive = Drive(command, plan, **options)
-    try:
-        return drive.go()
-    except BaseException:
-        drive.kill()
-        raise
+    return Drive(command, plan, **options).go()
 
 
 def wait_until(condition: Any, seconds: float = 20.0) -> None:

@@ -275,16 +275,12 @@ def user_container(rootfs: str, verbs: list[str], mounts: list[Operation], befor
 
 def run_in_user_namespace(executor: list[str], plan: list[Operation]) -> Outcome:
     drive = Drive(executor, plan)
-    try:
-        drive.until(table.SYNC_IDMAP)
-        for name in ("uid_map", "gid_map"):
-            with open(f"/proc/{drive.children[-1]}/{name}", "w") as file:
-                file.write("0 100000 65536")
-        drive.send(table.MESSAGE_GO)
-        return drive.go()
-    except BaseException:
-        drive.kill()
-        raise
+    drive.until(table.SYNC_IDMAP)
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{drive.children[-1]}/{name}", "w") as file:
+            file.write("0 100000 65536")
+    drive.send(table.MESSAGE_GO)
+    return drive.go()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from executor_driver import Operation, Outcome, run
+from executor_driver import Drive, Operation, Outcome, run
 from plans import NEWIPC, NEWNS, NEWPID, NEWTIME, NEWUTS, birth, container, filesystems, into, program
 
 from seatrial.native import operations as table
@@ -50,7 +50,8 @@ def test_credentials(executor: list[str], rootfs: str) -> None:
 
 
 def test_an_ambient_capability_that_cannot_be_raised_is_a_warning(executor: list[str], rootfs: str) -> None:
-    rows: list[Operation] = [("capset", bits(KILL, CHOWN), bits(KILL, CHOWN), bits(KILL)), ("ambient", bits(KILL, CHOWN))]
+    both = bits(KILL, CHOWN)
+    rows: list[Operation] = [("capset", both, both, bits(KILL)), ("ambient", both)]
     outcome = process(executor, rootfs, rows)
     assert int(outcome.lines[0]["caps"]["ambient"], 16) == bits(KILL)
     assert outcome.texts(table.MESSAGE_WARNING) == [
@@ -179,7 +180,11 @@ def test_null_stdio_becomes_the_containers(executor: list[str], rootfs: str) -> 
     assert same.lines[0]["stdio"][0]["dev"] == os.stat("/dev/null").st_dev
 
 
-PASSWD = "root:x:0:0:root:/root:/bin/sh\nbroken\n" + "l" * 9000 + ":x:7:7::/long:\n:x::::\nfive:x:5:5::/five:/x\nno:x:9:9::relative:\nlast:x:8:8::/last:"
+PASSWD = (
+    "root:x:0:0:root:/root:/bin/sh\nbroken\n"
+    + "l" * 9000
+    + ":x:7:7::/long:\n:x::::\nfive:x:5:5::/five:/x\nno:x:9:9::relative:\nlast:x:8:8::/last:"
+)
 
 
 @pytest.mark.parametrize(
@@ -278,9 +283,8 @@ def test_descriptors(executor: list[str], rootfs: str) -> None:
     for fd in high:
         os.set_inheritable(fd, True)
     try:
-        outcome = run(
-            executor, container(rootfs, ["probe", "fd-list"]), keep=kept[-1] + 1, descriptors=dict(enumerate(kept + high))
-        )
+        plan = container(rootfs, ["probe", "fd-list"])
+        outcome = run(executor, plan, keep=kept[-1] + 1, descriptors=dict(enumerate(kept + high)))
     finally:
         for fd in kept + high:
             os.close(fd)
@@ -298,27 +302,22 @@ def test_exit_status_comes_through(executor: list[str], rootfs: str) -> None:
 
 def test_exec_into_a_running_container(executor: list[str], rootfs: str) -> None:
     """setns into every namespace of another container, then clone to be in its pid namespace."""
-    from executor_driver import Drive
-
     first = Drive(executor, container(rootfs, ["probe", "hold", "60"]), stdin=subprocess.DEVNULL)
+    first.until(table.SYNC_START)
+    init = first.children[-1]
+    names = [("ipc", NEWIPC), ("uts", NEWUTS), ("pid", NEWPID), ("mnt", NEWNS)]
+    fds = {name: os.open(f"/proc/{init}/ns/{name}", os.O_RDONLY) for name, _ in names}
+    plan: list[Operation] = [("setns", fds[name], flag) for name, flag in names]
+    plan += [("clone", 0), ("setsid",), ("chdir", "/tmp", 0), ("null_stdio",), *program(["probe", "report"])]
     try:
-        first.until(table.SYNC_START)
-        init = first.children[-1]
-        names = [("ipc", NEWIPC), ("uts", NEWUTS), ("pid", NEWPID), ("mnt", NEWNS)]
-        fds = {name: os.open(f"/proc/{init}/ns/{name}", os.O_RDONLY) for name, _ in names}
-        plan: list[Operation] = [("setns", fds[name], flag) for name, flag in names]
-        plan += [("clone", 0), ("setsid",), ("chdir", "/tmp", 0), ("null_stdio",), *program(["probe", "report"])]
-        outcome = run(executor, plan, descriptors=fds)
-        report = outcome.lines[0]
-        for name, _ in names:
-            assert report["namespaces"][name] == os.stat(f"/proc/{init}/ns/{name}").st_ino
-        assert (report["pid"], report["ppid"], report["cwd"]) == (2, 0, "/tmp")
-        assert report["uts"]["nodename"] == "trial"
+        report = run(executor, plan, descriptors=fds).lines[0]
     finally:
         for fd in fds.values():
             os.close(fd)
-        first.kill()
-        first.finish()
+    for name, _ in names:
+        assert report["namespaces"][name] == os.stat(f"/proc/{init}/ns/{name}").st_ino
+    assert (report["pid"], report["ppid"], report["cwd"]) == (2, 0, "/tmp")
+    assert report["uts"]["nodename"] == "trial"
 
 
 def test_chroot_without_a_mount_namespace(executor: list[str], rootfs: str) -> None:
