@@ -61,10 +61,10 @@ def change_view(subtree: Subtree, mode: str) -> None:
 
 def mount_view(known: list[Hierarchy], mode: str) -> None:
     """Mount the hierarchies, rooted at our cgroup namespace, over /sys/fs/cgroup.  OSError from mount(2)."""
-    if mode == "v2":
+    mount_api.mount("tmpfs", cgroups.ROOT, "tmpfs", FLAGS, "mode=755,size=1m")
+    if mode == "v2":  # over the tmpfs: on another cgroup2 mount it would be EBUSY
         mount_api.mount("cgroup2", cgroups.ROOT, "cgroup2", FLAGS)
         return
-    mount_api.mount("tmpfs", cgroups.ROOT, "tmpfs", FLAGS, "mode=755,size=1m")
     for hierarchy in known:
         if hierarchy.version == 2:
             if mode == "hybrid":

@@ -64,7 +64,9 @@ class Result:
     def check(self) -> Result:
         """Itself; Finding when the status is not 0."""
         if self.status != 0:
-            raise Finding(f"{self.describe()}\n{tail(self.stderr or self.stdout)}")
+            said = tail((self.stderr or self.stdout).strip())
+            last = said.splitlines()[-1] if said else "it said nothing"
+            raise Finding(f"{self.describe()}: {last}" + (f"\n{said}" if "\n" in said else ""))
         return self
 
     def describe(self) -> str:

@@ -15,7 +15,7 @@ from seatrial.conformance import checks, ledger, needs
 from seatrial.conformance.airlock import VIEW_ENV
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.driver import DEFAULT_TIMEOUT, Runtime
-from seatrial.conformance.errors import Finding, HarnessBug
+from seatrial.conformance.errors import EnvironmentProblem, Finding, HarnessBug
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report
 from seatrial.conformance.session import Session, run_report
@@ -156,27 +156,38 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         signal.signal(signal.SIGALRM, previous)
 
 
-_SESSION = pytest.StashKey[Session]()
+_SESSION = pytest.StashKey[Session | EnvironmentProblem]()
 
 
 def session_of(config: pytest.Config) -> Session:
-    """This worker's session, made when first asked for."""
+    """This worker's session, made when first asked for; EnvironmentProblem, each time, when it cannot be made."""
     if _SESSION not in config.stash:
         option = config.getoption
         view = os.environ.get(VIEW_ENV)
-        config.stash[_SESSION] = Session(option("runtime"), option("workdir"), option("runtime_timeout"), view)
-    return config.stash[_SESSION]
+        try:
+            made: Session | EnvironmentProblem = Session(
+                option("runtime"), option("workdir"), option("runtime_timeout"), view
+            )
+        except EnvironmentProblem as error:
+            made = error
+        config.stash[_SESSION] = made
+    session = config.stash[_SESSION]
+    if isinstance(session, EnvironmentProblem):
+        raise EnvironmentProblem(str(session))
+    return session
 
 
 def existing_session(config: pytest.Config) -> Session | None:
     """This worker's session if it could be made."""
-    return config.stash.get(_SESSION, None)
+    session = config.stash.get(_SESSION, None)
+    return session if isinstance(session, Session) else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what the session left."""
-    if _SESSION in config.stash:
-        config.stash[_SESSION].close()
+    session = existing_session(config)
+    if session is not None:
+        session.close()
 
 
 # -- fixtures ----------------------------------------------------------------------------------------------------------
