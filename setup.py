@@ -70,5 +70,6 @@ setup(
     cffi_modules=["native/bindings/build.py:ffibuilder"],
     scripts=["runtime/entry/seatrial-runtime"],
     cmdclass={"build_ext": BuildExt, "build_scripts": BuildScripts},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},  # cffi builds the bindings against the limited API
     zip_safe=False,
 )
