@@ -2,8 +2,8 @@
  *
  * What the executor still calls afterwards must be in the profile.  With no_new_privs the filter is loaded last, and
  * these remain: close, accept4, read (gate) or sendmsg, read (sync); wait4 (a filter with a listener); execve; and for
- * startContainer hooks pipe2, rt_sigaction, rt_sigprocmask, getpid, clone, set_robust_list, dup2, fcntl, ppoll, write,
- * clock_gettime, wait4.  A failure needs sendmsg to be told, and exit_group.  Without no_new_privs loading is a
+ * startContainer hooks pipe2, rt_sigaction, rt_sigprocmask, rt_sigreturn, getpid, clone, set_robust_list, dup2, fcntl,
+ * ppoll, write, clock_gettime, wait4, and kill where one runs out of time.  A failure needs sendmsg to be told, and exit_group.  Without no_new_privs loading is a
  * privileged call and comes before the capabilities go, so chdir, prctl, capset, setresuid ... are needed as well.
  */
 #include "executor.h"

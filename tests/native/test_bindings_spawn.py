@@ -147,9 +147,7 @@ def test_without_close_range_descriptors_are_closed_all_the_same() -> None:
     extra = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(extra, True)
     try:
-        child = confined(
-            {"close_range": fail_with(errno.ENOSYS)}, lambda: run("ls /proc/self/fd", fds=[(9, extra)])
-        )
+        child = confined({"close_range": fail_with(errno.ENOSYS)}, lambda: run("ls /proc/self/fd", fds=[(9, extra)]))
     finally:
         os.close(extra)
     assert child.output.split() == ["0", "1", "2", "3", "9"]

@@ -114,7 +114,10 @@ def test_huge_lengths_are_refused(decoder: str) -> None:
         (plan_of(struct.pack("<HHI", 0, 0, 0), EXEC), "operation 0: unknown opcode"),
         (plan_of(struct.pack("<HHI", 9, 1, 0), EXEC), "operation 0 (setsid): reserved bits are set"),
         (plan_of(raw_operation("setsid", b"\0"), EXEC), "operation 0 (setsid): bytes follow the last argument"),
-        (plan_of(raw_operation("umask", b"\0\0\0"), EXEC), "operation 0 (umask): argument mask is longer than its payload"),
+        (
+            plan_of(raw_operation("umask", b"\0\0\0"), EXEC),
+            "operation 0 (umask): argument mask is longer than its payload",
+        ),
         (
             plan_of(raw_operation("hostname", b"\3\0\0\0a\0b\0"), EXEC),
             "operation 0 (hostname): argument name has a NUL inside",

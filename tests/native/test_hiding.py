@@ -39,7 +39,9 @@ def test_masked_directories_are_empty_and_readonly(executor: list[str], rootfs: 
     with open(os.path.join(rootfs, "etc", "secret"), "w"):
         pass
     os.mkdir(os.path.join(rootfs, "etc", "d"))
-    verbs = [f"{verb} {name}{suffix}" for name in names for verb, suffix in (("list", ""), ("touch", "/x"), ("mkdir", "/y"))]
+    verbs = [
+        f"{verb} {name}{suffix}" for name in names for verb, suffix in (("list", ""), ("touch", "/x"), ("mkdir", "/y"))
+    ]
     outcome = inside(executor, rootfs, [("mask", name) for name in names], *verbs, "report")
     for index in range(0, 9, 3):
         assert outcome.value(index) == []

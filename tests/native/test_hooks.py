@@ -34,7 +34,9 @@ def failure(executor: list[str], rootfs: str, row: Operation) -> tuple[str, str]
 
 def test_the_state_is_on_stdin(executor: list[str], rootfs: str) -> None:
     state = (b'{"id":"x","pid":', b',"annotations":{}}')
-    outcome = after(executor, rootfs, hook("/bin/probe", "state-to", "/out/state", state=state), verbs="read /out/state")
+    outcome = after(
+        executor, rootfs, hook("/bin/probe", "state-to", "/out/state", state=state), verbs="read /out/state"
+    )
     assert json.loads(outcome.value()) == {"id": "x", "pid": 1, "annotations": {}}
 
 

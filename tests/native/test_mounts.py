@@ -102,7 +102,8 @@ def test_tmpfs_has_the_mode_that_it_covers(executor: list[str], rootfs: str) -> 
     os.chmod(os.path.join(rootfs, "tmp"), 0o3751)
     os.mkdir(os.path.join(rootfs, "named"), 0o700)
     tmpfs: list[Operation] = [
-        ("mount", "tmpfs", path, "tmpfs", 0, data, 0) for path, data in (("/tmp", ""), ("/named", "mode=0711"), ("/new", ""))
+        ("mount", "tmpfs", path, "tmpfs", 0, data, 0)
+        for path, data in (("/tmp", ""), ("/named", "mode=0711"), ("/new", ""))
     ]
     outcome = probe(executor, rootfs, tmpfs, "stat /tmp", "stat /named", "stat /new")
     assert [oct(outcome.value(index)["mode"] & 0o7777) for index in range(3)] == ["0o3751", "0o711", "0o1777"]
@@ -143,7 +144,9 @@ def test_a_device_bind_takes_devices_only(executor: list[str], rootfs: str) -> N
     assert (stat["type"], stat["major"], stat["minor"]) == ("c", 1, 5)
 
 
-@pytest.mark.parametrize("target", ["/proc", "/proc/sys", "/proc/self/attr", "/proc/1", "/proc/net/dev", "/via/sys/kernel"])
+@pytest.mark.parametrize(
+    "target", ["/proc", "/proc/sys", "/proc/self/attr", "/proc/1", "/proc/net/dev", "/via/sys/kernel"]
+)
 def test_proc_is_not_covered(executor: list[str], rootfs: str, target: str) -> None:
     """CVE-2019-16884, CVE-2025-52881: not by name and not through an image's symlink."""
     os.symlink("proc", os.path.join(rootfs, "via"))
@@ -209,7 +212,9 @@ def test_recursive_attributes(new_kernel: list[str], rootfs: str) -> None:
     assert options(outcome, "/a/b") == {"ro", "noexec", "relatime"}
 
 
-@pytest.mark.parametrize(("flags", "expected"), [(MS_SHARED, "shared"), (MS_PRIVATE, ""), (MS_SLAVE, ""), (1 << 17, "unbindable")])
+@pytest.mark.parametrize(
+    ("flags", "expected"), [(MS_SHARED, "shared"), (MS_PRIVATE, ""), (MS_SLAVE, ""), (1 << 17, "unbindable")]
+)
 def test_propagation_inside(executor: list[str], rootfs: str, flags: int, expected: str) -> None:
     rows: list[Operation] = [("mount", "tmpfs", "/t", "tmpfs", 0, "", 0), ("propagate", "/t", flags)]
     (mount,) = mounts(probe(executor, rootfs, rows), "/t")
@@ -244,7 +249,14 @@ def test_copy_up(executor: list[str], rootfs: str) -> None:
     os.chmod(os.path.join(top, "sub", "file"), 0o4755)
     os.utime(os.path.join(top, "sub", "file"), ns=(1_000_000_007, 2_000_000_009))
     rows: list[Operation] = [("copy_up", "/data", MS_NOSUID, "size=1m")]
-    verbs = ["stat /data", "stat /data/sub", "stat /data/sub/file", "readlink /data/link", "stat /data/fifo", "list /data/sub"]
+    verbs = [
+        "stat /data",
+        "stat /data/sub",
+        "stat /data/sub/file",
+        "readlink /data/link",
+        "stat /data/fifo",
+        "list /data/sub",
+    ]
     outcome = probe(executor, rootfs, rows, *verbs, "write /data/new text", "report")
     for index, name in enumerate(["", "sub", "sub/file"]):
         host, copy = os.stat(os.path.join(top, name)), outcome.value(index)
@@ -268,8 +280,20 @@ def test_copy_up_readonly_and_missing(executor: list[str], rootfs: str) -> None:
 
 
 def user_container(rootfs: str, verbs: list[str], mounts: list[Operation], before: list[Operation]) -> list[Operation]:
-    plan: list[Operation] = [("sync", table.SYNC_CGROUP), ("nondumpable",), ("clone", NEWUSER), ("sync", table.SYNC_IDMAP)]
-    plan += [("become_root", 1), ("clone", NEWNS | NEWPID | NEWUTS | NEWIPC), ("setsid",), *into(rootfs), *mounts, *before]
+    plan: list[Operation] = [
+        ("sync", table.SYNC_CGROUP),
+        ("nondumpable",),
+        ("clone", NEWUSER),
+        ("sync", table.SYNC_IDMAP),
+    ]
+    plan += [
+        ("become_root", 1),
+        ("clone", NEWNS | NEWPID | NEWUTS | NEWIPC),
+        ("setsid",),
+        *into(rootfs),
+        *mounts,
+        *before,
+    ]
     return [*plan, ("pivot_root",), *program(["probe", *verbs])]
 
 

@@ -127,7 +127,11 @@ def test_a_file_in_the_way(executor: list[str], rootfs: str) -> None:
 
 @pytest.mark.parametrize("target", ["/", "/.", "/tmp/..", "//"])
 def test_nothing_is_mounted_on_the_root_itself(executor: list[str], rootfs: str, target: str) -> None:
-    for mount in [("mount", "tmpfs", target, "tmpfs", 0, "", 0), ("bind", "/etc", target, 0), ("copy_up", target, 0, "")]:
+    for mount in [
+        ("mount", "tmpfs", target, "tmpfs", 0, "", 0),
+        ("bind", "/etc", target, 0),
+        ("copy_up", target, 0, ""),
+    ]:
         outcome = run(executor, container(rootfs, ["probe"], before=[mount]))
         assert outcome.error == (11, "EINVAL", "the target is the root itself")
 

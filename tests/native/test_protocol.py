@@ -112,7 +112,9 @@ def test_a_failure_names_its_operation(executor: list[str], rootfs: str) -> None
 class Gate:
     """A created container: it waits on a listening socket."""
 
-    def __init__(self, executor: list[str], rootfs: str, tmp_path: os.PathLike[str], args: list[str], *rows: Operation) -> None:
+    def __init__(
+        self, executor: list[str], rootfs: str, tmp_path: os.PathLike[str], args: list[str], *rows: Operation
+    ) -> None:
         self.path = os.path.join(tmp_path, "gate")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(self.path)
