@@ -42,6 +42,7 @@ def prepare(context: Context, options: Options, id: str, detached: bool) -> tupl
     if options.text("pidfd_socket"):
         raise UsageError("--pidfd-socket is not supported yet")
     extra = inherited(options.count("preserve_fds"))
+    keep_from_hooks()
     config = load_config(
         os.path.abspath(options.text("bundle") or "."),
         no_pivot=options.flag("no_pivot"),
@@ -59,8 +60,33 @@ def prepare(context: Context, options: Options, id: str, detached: bool) -> tupl
         raise UsageError("--console-socket is given, but process.terminal is not set")
     if process.console_socket and not detached:
         raise UsageError("--console-socket is for detached containers")
+    if process.terminal and not detached and not process.console_width:
+        process.console_width, process.console_height = terminal_size()
     container = Container.create(context.root, id, config, checked=True, log=context.log)
     return container, process
+
+
+def terminal_size() -> tuple[int, int]:
+    """Columns and lines of the caller's terminal; zeros where there is none."""
+    try:
+        size = os.get_terminal_size(0)
+    except OSError:
+        return 0, 0
+    return size.columns, size.lines
+
+
+def keep_from_hooks() -> None:
+    """Mark every inherited descriptor from 3 close-on-exec: hooks are executed by this process."""
+    from seatrial.native.syscall import close_range
+
+    try:
+        close_range(3, cloexec=True)
+    except OSError:  # before Linux 5.11
+        for entry in os.listdir("/proc/self/fd"):
+            try:
+                os.set_inheritable(int(entry), int(entry) < 3)
+            except OSError:  # the one that listed the directory
+                pass
 
 
 def inherited(count: int) -> list[int]:

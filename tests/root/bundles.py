@@ -8,11 +8,37 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 from seatrial.native.programs import path as program
 
 PROBE = program("probe")
+
+
+class Running:
+    """A command whose output goes to files: a container that outlives it would hold pipes open."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self.out = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed by `end`)
+        self.err = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
+
+    def end(self) -> subprocess.CompletedProcess[str]:
+        """Wait for its end, a minute at most."""
+        try:
+            status = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        texts = []
+        for file in (self.out, self.err):
+            file.seek(0)
+            texts.append(file.read())
+            file.close()
+        assert "Traceback" not in texts[1], texts[1]
+        return subprocess.CompletedProcess(self.process.args, status, *texts)
 
 
 class CommandLine:
@@ -26,12 +52,15 @@ class CommandLine:
         launcher = os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")
         return [launcher, "--root", self.root, *words]
 
-    def __call__(self, *words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+    def begin(self, *words: str) -> Running:
+        """Start one command."""
+        return Running(self.argv(*words))
+
+    def __call__(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one command; with `check` it must succeed."""
-        done = subprocess.run(self.argv(*words), capture_output=True, text=True, timeout=60, **options)
+        done = self.begin(*words).end()
         if check:
             assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr, done.stderr
         return done
 
     def state(self, id: str) -> dict[str, Any]:
@@ -90,16 +119,15 @@ def cgroups(id: str) -> list[str]:
 
 
 def processes_of(rootfs: str) -> list[int]:
-    """The executors and programs of this host whose root, or whose program, is in a rootfs."""
+    """The processes of this host that see a rootfs as a mount of their own."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
-            for link in ("root", "exe", "cwd"):
-                try:
-                    target = os.readlink(f"/proc/{entry}/{link}")
-                except OSError:
-                    continue
-                if target == rootfs or target.startswith(rootfs + "/"):
-                    found.append(int(entry))
-                    break
+            try:
+                with open(f"/proc/{entry}/mountinfo") as file:
+                    mounts = file.read()
+            except OSError:
+                continue
+            if f" {rootfs} / " in mounts or f" {rootfs} " in mounts:
+                found.append(int(entry))
     return found

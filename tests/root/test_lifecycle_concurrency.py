@@ -1,0 +1,84 @@
+"""Several runtimes at one container: one wins, the others say clearly why not, nobody hangs."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from bundles import Bundle, CommandLine, Running, cgroups, processes_of
+
+
+def all_at_once(commands: list[list[str]]) -> list[tuple[int, str]]:
+    running = [Running(command) for command in commands]
+    return [(done.returncode, done.stderr) for done in [one.end() for one in running]]
+
+
+def test_creates_of_one_id_make_one_container(cli: CommandLine, bundle: Bundle) -> None:
+    results = all_at_once([cli.argv("create", "-b", bundle.path, "c-two")] * 5)
+    assert sorted(status for status, _ in results) == [0, 1, 1, 1, 1]
+    assert all("exists already" in error for status, error in results if status)
+    assert cli.status("c-two") == "created"
+    assert len(processes_of(bundle.rootfs)) == 1
+    cli("start", "c-two")
+    assert cli.status("c-two") == "running"
+
+
+def test_starts_of_one_container_run_its_program_once(cli: CommandLine, bundle: Bundle) -> None:
+    bundle.args("append", "/ran", "x", "--", "hold")
+    all_at_once([cli.argv("create", "-b", bundle.path, "c-st")])
+    results = all_at_once([cli.argv("start", "c-st")] * 5)
+    assert sorted(status for status, _ in results) == [0, 1, 1, 1, 1]
+    for status, error in results:
+        assert not status or "is running" in error or "another operation" in error
+    with open(os.path.join(bundle.rootfs, "ran")) as file:
+        assert file.read().count("x") == 1
+
+
+def test_a_start_during_a_create_is_refused(cli: CommandLine, bundle: Bundle, tmp_path: os.PathLike[str]) -> None:
+    bundle.hook("createRuntime", "wait-file", os.path.join(tmp_path, "go"), "30")
+    create = cli.begin("create", "-b", bundle.path, "c-wait")
+    deadline = time.monotonic() + 20
+    while cli.status("c-wait") != "creating" or not cli.state("c-wait")["pid"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for words in (["start"], ["kill"], ["delete"]):
+        done = cli(*words, "c-wait", check=False)
+        assert done.returncode == 1
+        assert "creating" in done.stderr or "another operation" in done.stderr
+    assert cli("create", "-b", bundle.path, "c-wait", check=False).returncode == 1
+    with open(os.path.join(tmp_path, "go"), "w"):
+        pass
+    assert create.end().returncode == 0
+    cli("start", "c-wait")
+
+
+def test_forced_delete_breaks_a_create_off(cli: CommandLine, bundle: Bundle, tmp_path: os.PathLike[str]) -> None:
+    marker = os.path.join(tmp_path, "poststop")
+    bundle.hook("createRuntime", "sleep", "60").hook("poststop", "touch", marker)
+    create = cli.begin("create", "-b", bundle.path, "c-off")
+    deadline = time.monotonic() + 20
+    while cli.status("c-off") != "creating" or not cli.state("c-off")["pid"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    began = time.monotonic()
+    cli("delete", "--force", "c-off")
+    assert time.monotonic() - began < 9
+    assert create.end().returncode == 1
+    assert cli.status("c-off") == ""
+    assert os.path.exists(marker)
+    assert processes_of(bundle.rootfs) == []
+    assert cgroups("c-off") == []
+
+
+def test_deletes_at_once_leave_nothing_and_one_poststop(
+    cli: CommandLine, bundle: Bundle, tmp_path: os.PathLike[str]
+) -> None:
+    log = os.path.join(tmp_path, "log")
+    bundle.hook("poststop", "append", log, "x")
+    bundle.args("exit", "0")
+    cli("run", "--keep", "-b", bundle.path, "c-del")
+    results = all_at_once([cli.argv("delete", "--force", "c-del")] * 4)
+    assert [status for status, _ in results] == [0, 0, 0, 0]
+    with open(log) as file:
+        assert file.read().count("x") == 1
+    assert cli("delete", "c-del", check=False).returncode == 1
