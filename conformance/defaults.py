@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 NAMESPACES = ("pid", "network", "ipc", "uts", "mount")
-CAPABILITY_SETS = ("bounding", "effective", "permitted", "ambient")
+CAPABILITY_SETS = ("bounding", "effective", "permitted")
 
 _CONFIG: dict[str, Any] = {
     "ociVersion": "1.0.2",
