@@ -62,6 +62,7 @@ def janitor(request: Request) -> int:
     """Run the request to its end and clean up; the exit status of the command."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the lifeline ends us: cleaning up must not be interrupted
+    syscall.prctl(syscall.PR_SET_CHILD_SUBREAPER, 1)  # init inside is ours to reap when the doorkeeper dies first
     sweep_stale()
     subtree = Subtree(f"{PREFIX}{os.getpid()}")
     try:
@@ -75,6 +76,9 @@ def janitor(request: Request) -> int:
         return status
     finally:
         left = subtree.destroy()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         shutil.rmtree(request.workdir, ignore_errors=True)
         for path in left:
             print(f"could not remove {path}", file=sys.stderr)

@@ -157,8 +157,8 @@ def _page(run: Run, number: int) -> dict[str, Any]:
                 "case": result.case,
                 "outcome": result.outcome,
                 "requirements": result.requirements,
-                "title": summary.first_line(result.reason),
-                "reason": result.reason,
+                "title": _clean(summary.first_line(result.reason)),
+                "reason": _clean(result.reason),
                 "evidence": result.evidence,
                 "seconds": result.seconds,
             }

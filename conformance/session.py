@@ -112,7 +112,8 @@ class Session:
         return dead
 
     def close(self) -> None:
-        """Remove the worker's directory."""
+        """Remove the worker's directory, adopt no more orphans."""
+        syscall.prctl(syscall.PR_SET_CHILD_SUBREAPER, 0)
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

@@ -1,0 +1,197 @@
+"""The airlock: what a command sees inside, and that nothing is left outside, whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seatrial.conformance import cgroups, confine, subtree
+from seatrial.conformance.airlock import Request, open_airlock
+from seatrial.conformance.errors import EnvironmentProblem
+
+LOOK = """
+import json, os
+from seatrial.conformance import cgroups
+from seatrial.conformance.subtree import hierarchies
+from seatrial.native import mount_api
+os.mkdir("/run/made-inside")
+for place in hierarchies():
+    if place.version == 1:
+        os.mkdir(os.path.join(place.mount, "left"))
+os.mkdir("%(work)s/mounted")
+mount_api.mount("tmpfs", "%(work)s/mounted", "tmpfs")
+view = cgroups.read_view()
+with open("/proc/self/cgroup") as file:
+    paths = {line.strip().split(":", 2)[2] for line in file}
+result = {
+    "pid_of_parent": os.getppid(),
+    "mode": view.mode,
+    "cgroups": sorted(paths),
+    "namespaces": {name: os.readlink(f"/proc/self/ns/{name}") for name in ("mnt", "pid", "ipc", "uts", "cgroup")},
+    "controllers": sorted(view.controllers()),
+}
+print(json.dumps(result), flush=True)
+"""
+
+
+def surroundings() -> dict[str, object]:
+    """What a run must leave as it was."""
+    with open("/proc/self/mountinfo") as file:
+        mounts = [line.split(" ", 1)[1] for line in file]
+    trees = {root: sorted(name for name in os.listdir(root) if name.startswith(subtree.PREFIX)) for root in roots()}
+    return {"mounts": mounts, "cgroups": trees, "run": sorted(os.listdir("/run"))}
+
+
+def roots() -> list[str]:
+    return sorted({place.own or place.mount for place in subtree.hierarchies()})
+
+
+def mine(pid: int) -> list[str]:
+    return [path for root in roots() if os.path.exists(path := os.path.join(root, f"{subtree.PREFIX}{pid}"))]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie (whose parent here may be anybody)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Opened:
+    """A command in the airlock; close() is the lifeline."""
+
+    def __init__(self, base: Path, command: list[str], view: str = "host") -> None:
+        self.work = base / "work"
+        self.work.mkdir()
+        self.log = base / "log"
+        reader, self.lifeline = os.pipe()
+        request = Request(command, view, None, reader, [], str(self.work), str(self.log))
+        self.process = open_airlock(request, dict(os.environ))
+        os.close(reader)
+
+    def close(self) -> None:
+        if self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.wait()
+
+    def wait(self) -> str:
+        """The janitor's complaints."""
+        return self.process.communicate(timeout=15)[1].decode()
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def look(base: Path, view: str) -> tuple[dict[str, object], int]:
+    script = LOOK % {"work": base / "work"}
+    opened = Opened(base, [sys.executable, "-c", script], view)
+    _, complaint = opened.process.communicate(timeout=30)
+    opened.close()
+    assert opened.process.returncode == 0, complaint.decode() + opened.log.read_text()
+    assert not opened.work.exists()
+    return json.loads(opened.log.read_text()), opened.process.pid
+
+
+def test_command_sees_its_own_namespaces_and_leaves_nothing(tmp_path: Path) -> None:
+    before = surroundings()
+    seen, pid = look(tmp_path, "host")
+    assert seen["pid_of_parent"] == 1
+    assert seen["mode"] == cgroups.read_view().mode
+    assert set(seen["cgroups"]) <= {"/", "/" + subtree.LEAF}  # type: ignore[call-overload]
+    for name, text in seen["namespaces"].items():  # type: ignore[attr-defined]
+        assert text != os.readlink(f"/proc/self/ns/{name}")
+    assert mine(pid) == []
+    assert surroundings()["mounts"] == before["mounts"]
+    assert "made-inside" not in os.listdir("/run")
+
+
+@pytest.mark.parametrize("view", ["v1", "v2", "hybrid"])
+def test_view_is_the_one_asked_for(tmp_path: Path, view: str) -> None:
+    try:
+        confine.choose(view)
+    except EnvironmentProblem as error:
+        pytest.skip(str(error))
+    seen, _ = look(tmp_path, view)
+    assert seen["mode"] == view
+
+
+def test_closed_lifeline_ends_everything(tmp_path: Path) -> None:
+    opened = Opened(tmp_path, ["sleep", "1000"])
+    until(lambda: bool(mine(opened.process.pid)) and opened.log.exists())
+    places = mine(opened.process.pid)
+    inside = {pid for place in places for pid in subtree.processes(place)}
+    assert inside
+    opened.close()
+    opened.wait()
+    assert mine(opened.process.pid) == []
+    assert not opened.work.exists()
+    assert not any(alive(pid) for pid in inside)
+
+
+def test_killed_janitor_leaves_no_process_and_the_next_one_sweeps(tmp_path: Path) -> None:
+    opened = Opened(tmp_path, ["sleep", "1000"])
+    until(lambda: opened.log.exists() and bool(mine(opened.process.pid)))
+    inside = {pid for place in mine(opened.process.pid) for pid in subtree.processes(place)}
+    opened.kill()
+    until(lambda: not any(alive(pid) for pid in inside))
+    opened.close()
+    subtree.sweep_stale()
+    assert mine(opened.process.pid) == []
+
+
+def test_check_reports_findings_for_a_runtime_that_does_nothing(tmp_path: Path) -> None:
+    before = surroundings()
+    seatrial = [sys.executable, "-m", "seatrial.conformance.cli"]
+    results = tmp_path / "results.jsonl"
+    check = ["check", "--runtime", "/bin/false", "-k", "test_state_of", "-n", "1", "--report", f"json={results}"]
+    done = subprocess.run(
+        [*seatrial, *check], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    assert lines[0]["kind"] == "stamp"
+    assert lines[0]["airlock"] is True
+    found = [line for line in lines if line["kind"] == "result"]
+    assert found
+    assert {line["outcome"] for line in found} == {"failed"}
+    assert f"seatrial replay {found[0]['evidence']}" in done.stdout
+    again = subprocess.run(
+        [*seatrial, "replay", found[0]["evidence"]], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert again.returncode == 1
+    assert f"failed: {found[0]['case']}" in again.stdout
+    assert "reproduced" in again.stdout
+    assert surroundings()["mounts"] == before["mounts"]
+    assert surroundings()["run"] == before["run"]
+
+
+def test_interrupt_ends_a_run_cleanly(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "seatrial.conformance.cli", "check", "--runtime", "/bin/false", "-n", "1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()  # the header: the run is on its way
+    janitor = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+    assert mine(janitor)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in complaint
+    assert mine(janitor) == []
+    assert not alive(janitor)
