@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from seatrial.conformance import cgroups, subtree
+from seatrial.conformance.execute import wait_pidfd
 from seatrial.native import mount_api
 
 GRACE = 0.25  # seconds for what the kernel finishes after delete has returned (a killed process, an emptied cgroup)
@@ -66,8 +67,7 @@ class Watch:
         """Remove everything that is there now and was not before."""
         now = self.take()
         for pid in now.processes - before.processes:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+            kill(pid)
         for _, target in sorted(now.mounts - before.mounts, reverse=True):
             with contextlib.suppress(OSError):
                 mount_api.umount(target, mount_api.MNT_DETACH)
@@ -120,6 +120,19 @@ def reap() -> None:
     for pid in children():
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
+
+
+def kill(pid: int) -> None:
+    """Kill a process and wait (not for ever) until it is gone."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        os.kill(pid, signal.SIGKILL)
+        wait_pidfd(pidfd, 1.0)
+    finally:
+        os.close(pidfd)
 
 
 def settle(look: Callable[[], list[str]]) -> list[str]:
