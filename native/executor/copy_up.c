@@ -136,6 +136,8 @@ int op_copy_up(struct machine *m, const struct op_copy_up *a)
     static const struct lookup read_only = {.flags = O_RDONLY | O_DIRECTORY};
     char data[8192];
     bool created;
+    if (a->flags & OTHER_CALLS || a->flags > UINT32_MAX)
+        return -EINVAL;
     int with_close target = target_open(m, a->target, false, &created);
     if (target < 0)
         return target;

@@ -142,11 +142,10 @@ int tmpfs_data(int covered, const char *data, char *buffer, size_t size)
 
 int op_mount(struct machine *m, const struct op_mount *a)
 {
-    const uint64_t other_calls = MS_REMOUNT | MS_BIND | MS_MOVE | MS_REC | MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE;
     char data[8192];
     bool created;
     struct mount_request request = {a->fstype, a->source, a->flags, a->data};
-    if (a->flags & other_calls || a->flags > UINT32_MAX || a->mode > 1)
+    if (a->flags & OTHER_CALLS || a->flags > UINT32_MAX || a->mode > 1)
         return -EINVAL;
     /* proc and sysfs: no symlink in the path, or the image decides where they are (CVE-2019-19921, CVE-2023-27561). */
     int with_close target = target_open(m, a->target, a->mode == 1, &created);

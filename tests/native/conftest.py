@@ -66,6 +66,13 @@ def old_kernel(build_directory: str) -> str:
     return output
 
 
+@pytest.fixture(scope="session")
+def exchange(build_directory: str) -> str:
+    output = os.path.join(build_directory, "exchange")
+    _compile([os.path.join(HERE, "exchange.c")], output, build_directory, [])
+    return output
+
+
 @pytest.fixture(params=["shipped", "sanitized", "ENOSYS", "EPERM"])
 def executor(request: pytest.FixtureRequest, static_programs: dict[str, str]) -> list[str]:
     """The command that runs the executor: the shipped build, the sanitized one, and the shipped one without the system

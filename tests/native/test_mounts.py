@@ -92,7 +92,8 @@ def test_long_options_reach_the_filesystem(executor: list[str], rootfs: str, tmp
 
 def test_flags_of_other_calls_are_refused(executor: list[str], rootfs: str) -> None:
     for flag in (MS_BIND, MS_REC, MS_SHARED, MS_SLAVE, 32, 8192, 1 << 40):
-        assert probe(executor, rootfs, [("mount", "x", "/t", "tmpfs", flag, "", 0)]).error[:2] == (FIRST, "EINVAL")
+        for row in [("mount", "x", "/t", "tmpfs", flag, "", 0), ("copy_up", "/t", flag, "")]:
+            assert probe(executor, rootfs, [row]).error[:2] == (FIRST, "EINVAL")
     assert probe(executor, rootfs, [("propagate", "/dev", MS_RDONLY)]).error[:2] == (FIRST, "EINVAL")
     assert probe(executor, rootfs, [("remount", "/dev", MS_SHARED, 0, "", 1)]).error[:2] == (FIRST, "EINVAL")
 
@@ -336,7 +337,7 @@ def test_a_user_namespace(executor: list[str], open_rootfs: str) -> None:
 
 
 def test_locked_flags_are_kept(executor: list[str], open_rootfs: str, tmp_path: os.PathLike[str]) -> None:
-    """runc 2576, 3283: a bind of a nosuid,nodev source may be made read-only in a user namespace, and stays nosuid,nodev;
+    """runc 2576, 3283: in a user namespace a bind of a nosuid,nodev source may be made read-only and stays nosuid,nodev;
     asking to lose a locked flag is an error."""
     source = os.path.join(tmp_path, "source")
     os.mkdir(source, 0o755)
