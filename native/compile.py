@@ -42,10 +42,12 @@ def syscalls(directory: str, compiler: list[str]) -> str:
     return path
 
 
-def build(directory: str, names: list[str] | None = None) -> None:
-    """Compile each program into `directory`; subprocess.CalledProcessError when the compiler refuses."""
+def build(directory: str, names: list[str] | None = None, include: str = os.path.join(HERE, "build")) -> None:
+    """Compile each program into `directory`; subprocess.CalledProcessError when the compiler refuses.
+
+    The generated headers go to `include`.
+    """
     os.makedirs(directory, exist_ok=True)
-    include = os.path.join(HERE, "build")
     generate(include)
     compiler = shlex.split(os.environ.get("CC", "cc"))
     flags = shlex.split(os.environ.get("CFLAGS", ""))

@@ -55,7 +55,7 @@ def sanitized(build_directory: str) -> str:
 
 @pytest.fixture(scope="session")
 def static_programs(build_directory: str) -> dict[str, str]:
-    native_programs.build(build_directory)
+    native_programs.build(build_directory, include=build_directory)
     return {name: os.path.join(build_directory, f"seatrial-{name}") for name in ("executor", "probe")}
 
 
