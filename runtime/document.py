@@ -85,7 +85,13 @@ def loads(data: bytes, name: str = "") -> Any:
         raise ConfigError("", f"{prefix}starts with a byte order mark", "save it without one")
     start = len(text) - len(text.lstrip(_WHITESPACE))
     try:
-        value, end = _scan(text, start)
+        try:
+            value, end = _scan(text, start)
+        except SystemError:
+            # CPython 3.11: the scanner takes JSONDecodeError from json.decoder, and fails when nobody has imported that.
+            import json.decoder  # noqa: F401
+
+            value, end = _scan(text, start)
     except StopIteration as stop:
         raise _syntax(prefix, text, "a value is missing", stop.value) from None
     except _RepeatedNameError:

@@ -11,7 +11,7 @@ import os
 from seatrial.runtime.document import dumps
 from seatrial.runtime.errors import HookError, errno_name
 from seatrial.runtime.version import SPEC_VERSION
-from seatrial.runtime.wait import describe_exit, open_pidfd, wait_child
+from seatrial.runtime.wait import describe_exit, open_pidfd, wait_child, wait_readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def run_hook(name: str, hook: Hook, state: dict[str, Any], abort: int = -1) -> N
         except OSError as error:
             raise HookError(f"{name}: exec: {errno_name(error.errno or 0)}") from None
         status = _wait(pid, hook.timeout, abort)
+        if status is None and abort >= 0 and wait_readable([abort], 0):
+            raise HookError(f"{name}: killed because the container's init has gone")
         if status is None:
             raise HookError(f"{name}: killed after its timeout of {hook.timeout} s{_tail(output)}")
         if status != 0:
