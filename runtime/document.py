@@ -88,7 +88,7 @@ def loads(data: bytes, name: str = "") -> Any:
         try:
             value, end = _scan(text, start)
         except SystemError:
-            # CPython 3.11: the scanner takes JSONDecodeError from json.decoder, and fails when nobody has imported that.
+            # CPython 3.11: the scanner takes JSONDecodeError from json.decoder, if somebody has imported that.
             import json.decoder  # noqa: F401
 
             value, end = _scan(text, start)
