@@ -20,12 +20,16 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 
-from seatrial.conformance import confine, outcome
+from seatrial.conformance import confine, needs, outcome
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.subtree import PREFIX, Subtree, sweep_stale
 from seatrial.native import mount_api, syscall
 
 NAMESPACES = syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS
+# Bundles lie on a tmpfs (removing one from a disk takes longer than some runtimes need for a container), unless it is
+# too
+# old for idmapped mounts, which cases ask for.
+TMPFS_WITH_IDMAP = (6, 3)
 VIEW_ENV = "SEATRIAL_CGROUP_VIEW"  # how pytest's workers learn which view to confine themselves to
 
 
@@ -104,6 +108,8 @@ def init(request: Request, subtree: Subtree, mode: str) -> int:
     try:
         mount_api.mount("proc", "/proc", "proc", flags)
         mount_api.mount("tmpfs", "/run", "tmpfs", mount_api.MS_NOSUID | mount_api.MS_NODEV, "mode=755")
+        if needs.kernel_version(os.uname().release) >= TMPFS_WITH_IDMAP:
+            mount_api.mount("tmpfs", request.workdir, "tmpfs", 0, "mode=755")
     except OSError as error:
         raise EnvironmentProblem(f"cannot prepare the airlock: {error}") from error
     if request.view == "auto" and mode == "hybrid" and request.runtime is not None:
