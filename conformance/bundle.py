@@ -196,7 +196,10 @@ class Bundle:
         program = path or (PROBE if kind == "startContainer" else self.hook_program)
         entry: dict[str, Any] = {"path": program}
         if args:
-            entry["args"] = list(args) if path else [program, *args]
+            # The probe reads the state first, whatever it does then: a runtime that dies of a hook which leaves its
+            # standard input alone has a case of its own.
+            drain = () if path or args[0] == "state-to" else ("read-fd", "0", "--")
+            entry["args"] = list(args) if path else [program, *drain, *args]
         if env is not None:
             entry["env"] = env
         if timeout is not None:

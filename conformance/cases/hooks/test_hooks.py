@@ -299,6 +299,23 @@ def test_hook_in_the_container_namespace_gets_the_pid_of_the_container(records: 
     assert records.state(kind).get("pid") == 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@covers("config/posix-platform-hooks/15")
+def test_hook_may_leave_its_standard_input_alone(runtime: Runtime, bundle: Bundle, kind: str) -> None:
+    """The state is offered on stdin; a hook that does not read it, more than a pipe holds, does no harm
+    (config.md#posix-platform-hooks)."""
+    bundle.config["annotations"] = {f"org.example.{number}": "x" * 1000 for number in range(100)}
+    program = "/probe" if kind == "startContainer" else bundle.hook_program
+    for _ in range(2):
+        bundle.hook(kind, program, "exit", "0", path=program)
+    container = runtime.create(bundle.probe("hold", report=False))
+    container.start()
+    container.wait_output('"hold"')
+    container.kill("KILL")
+    container.wait_status("stopped")
+    container.delete()
+
+
 @covers("config/posix-platform-hooks/10")
 def test_args_are_the_argv_of_a_hook(runtime: Runtime, bundle: Bundle) -> None:
     """argv of a hook is args, argv[0] included (config.md#posix-platform-hooks)."""
