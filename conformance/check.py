@@ -18,6 +18,7 @@ from seatrial.conformance.results import Run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
+USAGE = 4  # pytest's exit status for a malformed option, such as -k
 NO_CASES = 5  # pytest's exit status when nothing was selected
 PYTEST_DONE = (0, 1, NO_CASES)  # everything else: interrupted, internal error, usage, or our own pytest.exit()
 
@@ -99,6 +100,8 @@ def _judge_end(run: Run | None, status: int, log: str, complaint: str) -> Run:
         if status == NO_CASES:
             raise EnvironmentProblem("no case matches the selection")
         return run
+    if status == USAGE:
+        raise EnvironmentProblem(log.strip().splitlines()[-1].removeprefix("ERROR: ") if log.strip() else "usage")
     detail = "\n".join(part for part in (complaint, log[-3000:].strip()) if part)
     if run is not None and any(result.outcome == outcome.HARNESS_BUG for result in run.results):
         return run  # a case that cannot be collected: its line says what is wrong
