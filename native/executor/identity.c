@@ -39,7 +39,16 @@ int op_keep_caps(struct machine *m, const struct op_keep_caps *a)
     return prctl(PR_SET_KEEPCAPS, a->on != 0, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-/* Raw calls: glibc's wrappers would look for threads to change as well. */
+/* Raw calls: glibc's wrappers would look for threads to change as well.  Old 32 bit architectures have two sets of them. */
+#ifdef SYS_setresuid32
+#undef SYS_setgroups
+#undef SYS_setresgid
+#undef SYS_setresuid
+#define SYS_setgroups SYS_setgroups32
+#define SYS_setresgid SYS_setresgid32
+#define SYS_setresuid SYS_setresuid32
+#endif
+
 int op_groups(struct machine *m, const struct op_groups *a)
 {
     if (m->setgroups_denied && a->gids.count == 0)

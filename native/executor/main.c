@@ -74,6 +74,15 @@ static int number(const char *text)
     return value;
 }
 
+/* A closed stdio descriptor would become a pipe or a socket of ours: it is the null device instead, as in any Go program. */
+static int fill_stdio(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return -EBADF;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct machine *m = &machine;
@@ -89,7 +98,7 @@ int main(int argc, char **argv)
         return 2;
     m->keep = (unsigned)keep;
     m->channel = channel;
-    if (descriptors_cloexec(m->keep) < 0)
+    if (fill_stdio() < 0 || descriptors_cloexec(m->keep) < 0)
         return 2;
     /* What operations create has the mode that they say. */
     m->umask = umask(0);

@@ -136,6 +136,22 @@ def test_nothing_is_mounted_on_the_root_itself(executor: list[str], rootfs: str,
         assert outcome.error == (11, "EINVAL", "the target is the root itself")
 
 
+def test_a_path_that_leads_elsewhere_once_it_is_mounted_on(
+    executor: list[str], rootfs: str, tmp_path: os.PathLike[str]
+) -> None:
+    """What a race would do, without the race: the new mount changes where its own path leads."""
+    source = os.path.join(tmp_path, "source")
+    os.makedirs(source)
+    os.symlink("/tmp", os.path.join(source, "link"))
+    os.mkdir(os.path.join(rootfs, "x"))
+    os.symlink(".", os.path.join(rootfs, "x", "link"))
+    changed = "the target changed while it was mounted on"
+    plan = container(rootfs, ["probe"], before=[("bind", source, "/x/link", 0)])
+    assert run(executor, plan).error == (11, "EXDEV", changed)
+    plan = container(rootfs, ["probe"], before=[("mount", "tmpfs", "/x/link", "tmpfs", 0, "", 0)])
+    assert run(executor, plan).error[:2] == (11, "ENOENT")
+
+
 @pytest.mark.parametrize("path", ["/dev/..", "/dev/.", "/", ""])
 def test_a_node_needs_a_name(executor: list[str], rootfs: str, path: str) -> None:
     outcome = run(executor, container(rootfs, ["probe"], before=[("symlink", "x", path, 1)]))

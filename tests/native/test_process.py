@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -178,6 +179,19 @@ def test_null_stdio_becomes_the_containers(executor: list[str], rootfs: str) -> 
     assert report["stdio"][0]["dev"] != os.stat("/dev/null").st_dev
     same = run(executor, container(rootfs, ["probe", "report"]))
     assert same.lines[0]["stdio"][0]["dev"] == os.stat("/dev/null").st_dev
+
+
+def test_closed_stdio_is_the_null_device(executor: list[str], rootfs: str) -> None:
+    """crun 1.21: a caller without stdin, stdout and stderr; nothing of the executor's takes their place."""
+    command = ["/bin/sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', *executor]
+    hook: Operation = ("hook", "h", "/bin/probe", ["probe", "state-to", "/tmp/state"], [], 0, b"state", b"")
+    assert run(command, container(rootfs, ["probe", "report", "--to", "/tmp/report"], after=[hook])).status == 0
+    with open(os.path.join(rootfs, "tmp", "report")) as file:
+        report = json.load(file)
+    null = os.stat("/dev/null")
+    assert [(stdio["dev"], stdio["ino"]) for stdio in report["stdio"]] == [(null.st_dev, null.st_ino)] * 3
+    with open(os.path.join(rootfs, "tmp", "state")) as file:
+        assert file.read() == "state1"
 
 
 PASSWD = (
