@@ -337,7 +337,7 @@ def test_a_user_namespace(executor: list[str], open_rootfs: str) -> None:
 
 
 def test_locked_flags_are_kept(executor: list[str], open_rootfs: str, tmp_path: os.PathLike[str]) -> None:
-    """runc 2576, 3283: in a user namespace a bind of a nosuid,nodev source may be made read-only and stays nosuid,nodev;
+    """runc 2576, 3283: in a user namespace a bind of a nosuid,nodev source may become read-only, stays nosuid,nodev;
     asking to lose a locked flag is an error."""
     source = os.path.join(tmp_path, "source")
     os.mkdir(source, 0o755)

@@ -161,6 +161,23 @@ def test_the_gate(executor: list[str], rootfs: str, tmp_path: os.PathLike[str]) 
 
 
 @pytest.mark.root
+def test_the_gate_opens_once(executor: list[str], rootfs: str, tmp_path: os.PathLike[str]) -> None:
+    """While a startContainer hook still runs, a second start is refused already."""
+    words = ["p", "touch", "/hook", "--", "wait-file", "/end"]
+    gate = Gate(executor, rootfs, tmp_path, ["probe"], ("hook", "startContainer", "/bin/probe", words, [], 20, b"", b""))
+    gate.created()
+    with gate.connect() as client:
+        client.send(HEAD.pack(table.MESSAGE_GO, 0, 0, 0))
+        wait_until(lambda: os.path.exists(os.path.join(rootfs, "hook")))
+        with pytest.raises(ConnectionRefusedError):
+            gate.connect()
+        with open(os.path.join(rootfs, "end"), "w"):
+            pass
+        assert client.recv(100) == b""
+    assert gate.drive.finish().status == 0
+
+
+@pytest.mark.root
 def test_an_aborted_gate(executor: list[str], rootfs: str, tmp_path: os.PathLike[str]) -> None:
     gate = Gate(executor, rootfs, tmp_path, ["probe", "touch", "/ran"])
     gate.created()
