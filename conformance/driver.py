@@ -18,6 +18,7 @@ __all__ = ["Container", "Result", "Runtime"]
 Option: TypeAlias = "str | int | bool | list[str]"
 DEFAULT_TIMEOUT = 10.0  # seconds for one invocation; no legitimate one is known to take more than 1
 PATIENCE = 0.2  # seconds of waiting after which the runtime's sanity is in doubt
+INSANE = "the runtime cannot run the unmodified default bundle"
 PATH_VALUE = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -184,7 +185,7 @@ class Runtime:
                 container.delete()
                 self._sane = True
             except Finding as error:
-                self._sane = Finding(f"the runtime cannot run the unmodified default bundle: {error}")
+                self._sane = Finding(f"{INSANE}: {error}")
             finally:
                 if container is not None:
                     container.discard()

@@ -19,9 +19,11 @@ GRACE = 0.25  # seconds for what the kernel finishes after delete has returned (
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Sets of names: entries of the runtime's state directory, cgroup directories, mounts as (id, target), pids."""
+    """Sets of names: entries of the runtime's state directory, files below /run that bear our containers' names, cgroup
+    directories, mounts as (id, target), pids."""
 
     entries: frozenset[str]
+    run: frozenset[str]
     cgroups: frozenset[str]
     mounts: frozenset[tuple[int, str]]
     processes: frozenset[int]
@@ -45,19 +47,27 @@ class Watch:
         """The present condition."""
         reap()
         return Snapshot(
-            frozenset(_names(self.state)), frozenset(self._cgroups()), frozenset(self._mounts()), frozenset(children())
+            frozenset(_names(self.state)),
+            frozenset(self._run_files()),
+            frozenset(self._cgroups()),
+            frozenset(self._mounts()),
+            frozenset(children()),
         )
 
     def compare(self, before: Snapshot, excused: Iterable[str] = ()) -> list[str]:
-        """One line for each thing that is there now and was not before.  `excused` are cgroup paths (from the view's
-        root)
-        whose ancestors may stay: a runtime makes them on the way, and another container may use them."""
+        """One line for each thing that is there now and was not before.  `excused` are values of cgroupsPath whose
+        ancestors may stay: a runtime makes them on the way, and another container may use them.  A relative one counts
+        from a place that the runtime chooses."""
         now = self.take()
         parents = {os.path.dirname(os.path.normpath("/" + path.lstrip("/"))) for path in excused}
+        chosen = {level for path in excused if path[:1] != "/" for level in _ancestors(os.path.normpath(path))}
         found = [f"state entry {name}" for name in sorted(now.entries - before.entries)]
+        found += [f"file {path}" for path in sorted(now.run - before.run)]
         for path in sorted(now.cgroups - before.cgroups):
             inner = self._inner(path)
-            if not any(parent == inner or parent.startswith(inner + "/") for parent in parents):
+            if any(parent == inner or parent.startswith(inner + "/") for parent in parents):
+                continue
+            if not any(inner.endswith("/" + level) for level in chosen):
                 found.append(f"cgroup {path}")
         found += [f"mount {target}" for _, target in sorted(now.mounts - before.mounts)]
         found += [f"process {pid} ({describe(pid)})" for pid in sorted(now.processes - before.processes)]
@@ -74,8 +84,19 @@ class Watch:
         for path in sorted(now.cgroups - before.cgroups, reverse=True):
             subtree.remove(path, GRACE)
         for name in now.entries - before.entries:
-            shutil.rmtree(os.path.join(self.state, name), ignore_errors=True)
+            remove(os.path.join(self.state, name))
+        for path in now.run - before.run:
+            remove(path)
         reap()
+
+    def _run_files(self) -> Iterable[str]:
+        """Runtimes and their helpers keep files below /run, at most one directory deep; a name is
+        `st-<pid>-<number>`."""
+        for path in _entries("/run"):
+            if self.prefix in os.path.basename(path):
+                yield path
+            else:
+                yield from (inner for inner in _entries(path) if self.prefix in os.path.basename(inner))
 
     def _inner(self, path: str) -> str:
         for root in self._hierarchies:
@@ -122,6 +143,13 @@ def reap() -> None:
             os.waitpid(pid, os.WNOHANG)
 
 
+def remove(path: str) -> None:
+    """Remove a file or a tree, if it can be removed."""
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
 def kill(pid: int) -> None:
     """Kill a process and wait (not for ever) until it is gone."""
     try:
@@ -156,11 +184,21 @@ def describe(pid: int) -> str:
         return "gone"
 
 
+def _ancestors(path: str) -> list[str]:
+    """`a/b` and `a` of `a/b/c`."""
+    names = path.split("/")[:-1]
+    return ["/".join(names[:count]) for count in range(len(names), 0, -1)]
+
+
 def _names(path: str) -> list[str]:
     try:
         return os.listdir(path)
     except OSError:
         return []
+
+
+def _entries(path: str) -> list[str]:
+    return [os.path.join(path, name) for name in _names(path)]
 
 
 def _directories(path: str) -> list[str]:

@@ -51,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     config.option.importmode = "importlib"
     parse_shard(config.getoption("shard"))
+    check_keyword(config.option.keyword)
     config.pluginmanager.register(Recorder(config), "seatrial-recorder")
 
 
@@ -62,6 +63,19 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     if not (part.isdigit() and whole.isdigit() and 1 <= int(part) <= int(whole)):
         raise pytest.UsageError(f"--shard {text}: expected I/N with 1 <= I <= N")
     return int(part) - 1, int(whole)
+
+
+def check_keyword(text: str) -> None:
+    """pytest.UsageError for a malformed -k, before xdist's workers stumble over it (pytest has no public parser for
+    it)."""
+    try:
+        from _pytest.mark.expression import Expression
+    except ImportError:
+        return
+    try:
+        Expression.compile(text or "x")
+    except SyntaxError as error:
+        raise pytest.UsageError(f"-k {text}: {error}") from error
 
 
 # -- collection --------------------------------------------------------------------------------------------------------

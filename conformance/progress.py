@@ -7,6 +7,7 @@ from collections import Counter
 from typing import IO, TYPE_CHECKING, Any
 
 from seatrial.conformance import outcome, summary
+from seatrial.conformance.driver import INSANE
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from seatrial.conformance.results import Run
 
+DETAILED = 40  # failures that are told in full; the others are in the evidence and in the reports
 BAD = frozenset(outcome.OUTCOMES) - {outcome.PASSED, outcome.SKIPPED, outcome.EXPECTED_FAILURE}
 
 
@@ -108,18 +110,21 @@ def print_summary(run: Run, stream: IO[str] | None = None) -> None:
         say(f"{section.name:<58}{cells}")
     if bad:
         say()
-    for result in bad:
+    for number, result in enumerate(bad):
         say(f"{result.outcome}: {result.case}")
-        for line in result.reason.splitlines()[:6]:
-            say(f"    {line[:200]}")
-        say(f"    covers {', '.join(result.requirements) or 'nothing'}")
+        if number < DETAILED:
+            for line in result.reason.splitlines()[:6]:
+                say(f"    {line[:200]}")
+            say(f"    covers {', '.join(result.requirements) or 'nothing'}")
         if result.evidence:
-            say(f"    evidence {result.evidence}")
             say(f"    seatrial replay {result.evidence}")
     say()
     total = summary.totals(run)
     inside = sum(result.runtime_seconds for result in run.results)
     wall = float(run.end.get("seconds", 0.0))
+    insane = next((result.reason for result in bad if INSANE in result.reason), None)
+    if insane:
+        say(f"note          {summary.first_line(insane[insane.index(INSANE) :], 300)}")
     say(f"cases         {len(run.results)}: {summary.counts_line(summary.outcomes(run), outcome.OUTCOMES)}")
     say(f"requirements  {total.total()}: {summary.counts_line(total, outcome.VERDICTS)}")
     say(f"time          {wall:.1f} s, {inside:.1f} s of it inside the runtime (summed over the workers)")

@@ -57,7 +57,8 @@ def test_builder_words(workshop: Workshop) -> None:
     mount = {"destination": "/d", "type": "tmpfs", "source": "tmpfs", "options": ["ro", "size=1m"]}
     assert bundle.config["mounts"][-1] == mount
     hooks = bundle.config["hooks"]
-    assert hooks["poststop"] == [{"path": bundle.hook_program, "args": [bundle.hook_program, "touch", "/x"]}]
+    words = [bundle.hook_program, "read-fd", "0", "--", "touch", "/x"]  # the state is read first
+    assert hooks["poststop"] == [{"path": bundle.hook_program, "args": words}]
     assert hooks["startContainer"] == [{"path": "/probe", "timeout": 1}]
     assert bundle.probe(report=False).process["args"] == ["/probe"]
 

@@ -170,6 +170,16 @@ def test_state_entry_left_behind_is_a_finding_of_the_case(session: Make) -> None
     assert os.listdir(mine.runtime.root) == []
 
 
+@pytest.mark.skipif(not os.access("/run", os.W_OK), reason="/run is not writable")
+def test_file_left_in_run_is_a_finding_of_the_case(session: Make) -> None:
+    mine = session(extra='[ "$verb" = create ] && touch /run/$id.lock')
+    container = mine.runtime.create(mine.new_bundle())
+    container.delete()
+    with pytest.raises(Finding, match=f"left behind: file /run/{container.id}.lock"):
+        mine.end_case()
+    assert not os.path.exists(f"/run/{container.id}.lock")
+
+
 def test_exit_status_and_streams_of_a_command(session: Make) -> None:
     mine = session(extra='[ "$verb" = say ] && { echo out; echo err >&2; cat; exit 7; }')
     result = mine.runtime.command("say", stdin=b"given")
