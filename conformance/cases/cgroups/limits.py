@@ -13,6 +13,7 @@ from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.control_files import controller_of
 from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.errors import Finding
 
 Make = Callable[[], Bundle]
 
@@ -89,6 +90,15 @@ def created_with(
     if reason is None:
         container.created.check()
     pytest.skip(f"the kernel refuses it: {reason}")
+
+
+def check(container: Container | None, file: str, wanted: set[str]) -> None:
+    """Finding unless the file shows one of the wanted texts; a container that was rightly refused passes."""
+    if container is None:
+        return
+    shown = control_files.value(container, file)
+    if shown not in wanted:
+        raise Finding(f"{file} shows {shown!r}, not {' or '.join(sorted(wanted))}")
 
 
 def kernel_refusal(runtime: Runtime, make_bundle: Make, writes: dict[str, str]) -> str | None:
