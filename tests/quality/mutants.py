@@ -1,0 +1,10 @@
+"""All mutants by name: the bugs that the conformance suite is proven to notice."""
+
+from __future__ import annotations
+
+import parent_mutants
+import plan_mutants
+from planting import Mutant
+
+TABLE = (*plan_mutants.TABLE, *parent_mutants.TABLE)
+MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in TABLE}
