@@ -1,0 +1,27 @@
+"""What a runtime may refuse: a value that it does not support makes create fail (config.md#valid-values)."""
+
+from __future__ import annotations
+
+import pytest
+
+from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.driver import Runtime
+from seatrial.conformance.errors import Finding
+from seatrial.conformance.execute import tail
+from seatrial.conformance.probe import Report, parse
+
+
+def report_or_skip(runtime: Runtime, bundle: Bundle) -> Report:
+    """The report of one run.  The case is skipped where a runtime that can run the default bundle refuses this one
+    properly: an exit status, no program started, no container left.  Finding when it does anything else."""
+    result = runtime.run(bundle, check=False)
+    if result.ok:
+        return parse(result.stdout, result)
+    runtime.prove_sane()
+    if result.crashed or result.stdout:
+        result.check()
+    state = runtime.state(bundle.name)
+    if state.ok:
+        raise Finding(f"{result.describe()}, but state of {bundle.name} succeeds: {state.stdout}")
+    said = tail(result.stderr.strip(), 200)
+    pytest.skip(f"refused as unsupported: {said.splitlines()[-1] if said else 'it said nothing'}")
