@@ -270,7 +270,16 @@ def test_not_found(executor: list[str], rootfs: str, file: str, env: list[str], 
 
 
 @pytest.mark.parametrize(
-    "env", [["PATH=/none:/denied:/bin"], ["PATH=/bin"], ["PATH="], ["PATH=/none:"], ["A=1"], ["PATHS=/x", "PATH=/bin"]]
+    "env",
+    [
+        ["PATH=/none:/denied:/bin"],
+        ["PATH=/bin"],
+        ["PATH="],
+        ["PATH=/none:"],
+        ["A=1"],
+        ["PATHS=/x", "PATH=/bin"],
+        ["PATH=/bin/probe:/bin"],
+    ],
 )
 def test_found(executor: list[str], rootfs: str, env: list[str]) -> None:
     os.mkdir(os.path.join(rootfs, "denied"))
