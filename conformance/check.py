@@ -56,8 +56,15 @@ def pytest_command(selection: Selection, workdir: str, results_path: str) -> lis
 
 
 def environment() -> dict[str, str]:
-    """The environment of the pytest process: without what would change its behaviour behind our back."""
+    """The environment of the pytest process: without what would change its behaviour behind our back.
+
+    Where bytecode may not be written beside the sources, it goes to the user's cache: compiling and rewriting all cases in
+    every worker would take longer than a tenth of the run.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    if kept.pop("PYTHONDONTWRITEBYTECODE", None) and "PYTHONPYCACHEPREFIX" not in kept:
+        cache = kept.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        kept["PYTHONPYCACHEPREFIX"] = os.path.join(cache, "seatrial", "bytecode")
     return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1"}
 
 
