@@ -58,8 +58,8 @@ def pytest_command(selection: Selection, workdir: str, results_path: str) -> lis
 def environment() -> dict[str, str]:
     """The environment of the pytest process: without what would change its behaviour behind our back.
 
-    Where bytecode may not be written beside the sources, it goes to the user's cache: compiling and rewriting all cases in
-    every worker would take longer than a tenth of the run.
+    Where bytecode may not be written beside the sources, it goes to the user's cache: to compile and rewrite all cases
+    in every worker would take longer than a tenth of the run.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
     if kept.pop("PYTHONDONTWRITEBYTECODE", None) and "PYTHONPYCACHEPREFIX" not in kept:
