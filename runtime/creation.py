@@ -87,6 +87,10 @@ class Creation:
                 },
             )
             self.launch.start()
+            if not gate:
+                # What comes after the executor's work, imported while it works.
+                import seatrial.runtime.release
+                import seatrial.runtime.teardown  # noqa: F401
             self.launch.serve()
             if console >= 0:
                 from seatrial.runtime.console import send_master

@@ -156,10 +156,10 @@ class StateDirectory:
 
     def try_lock(self) -> bool:
         """Take the lock if nobody has it; whoever has it already may ask again."""
-        import fcntl
+        from seatrial.native.syscall import LOCK_EX, LOCK_NB, flock
 
         try:
-            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(self.fd, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             return False
         self.locked = True
@@ -167,22 +167,22 @@ class StateDirectory:
 
     def unlock(self) -> None:
         """Release the lock and stay open."""
-        import fcntl
+        from seatrial.native.syscall import LOCK_UN, flock
 
-        fcntl.flock(self.fd, fcntl.LOCK_UN)
+        flock(self.fd, LOCK_UN)
         self.locked = False
 
     def busy(self) -> bool:
         """Whether somebody holds the lock, this object included."""
-        import fcntl
+        from seatrial.native.syscall import LOCK_NB, LOCK_SH, LOCK_UN, flock
 
         if self.locked:
             return True
         try:
-            fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            flock(self.fd, LOCK_SH | LOCK_NB)
         except BlockingIOError:
             return True
-        fcntl.flock(self.fd, fcntl.LOCK_UN)
+        flock(self.fd, LOCK_UN)
         return False
 
     def save(self, state: State) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import time
+
+from seatrial.native.syscall import POLLIN, poll
 
 
 def open_pidfd(pid: int) -> int:
@@ -27,19 +28,16 @@ def wait_child(pid: int, pidfd: int, seconds: float | None, abort: int = -1) -> 
     deadline = None if seconds is None else time.monotonic() + seconds
     if pidfd < 0 and deadline is None and abort < 0:
         return os.waitpid(pid, 0)[1]
-    poller = select.poll()
-    for fd in (pidfd, abort):
-        if fd >= 0:
-            poller.register(fd, select.POLLIN)
+    fds = [fd for fd in (pidfd, abort) if fd >= 0]
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         if pidfd < 0:
             reaped, status = os.waitpid(pid, os.WNOHANG)
             if reaped:
                 return status
-            ready = [fd for fd, _events in poller.poll(5 if left is None else min(5, left * 1000))]
+            ready = wait_readable(fds, 0.005 if left is None else min(0.005, left))
         else:
-            ready = [fd for fd, _events in poller.poll(None if left is None else left * 1000 + 0.5)]
+            ready = wait_readable(fds, left)
             if pidfd in ready:
                 return os.waitpid(pid, 0)[1]
         if abort in ready or (left is not None and left <= 0):
@@ -48,10 +46,10 @@ def wait_child(pid: int, pidfd: int, seconds: float | None, abort: int = -1) -> 
 
 def wait_readable(fds: list[int], seconds: float | None) -> list[int]:
     """Those of `fds` that are readable or hung up; empty after `seconds`, or when a signal handler has run."""
-    poller = select.poll()
-    for fd in fds:
-        poller.register(fd, select.POLLIN)
-    return [fd for fd, _events in poller.poll(None if seconds is None else seconds * 1000 + 0.5)]
+    try:
+        return [fd for fd, _events in poll(fds, -1 if seconds is None else int(seconds * 1000 + 0.999), POLLIN)]
+    except InterruptedError:
+        return []
 
 
 def exit_code(status: int) -> int:
