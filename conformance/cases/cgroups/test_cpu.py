@@ -41,7 +41,7 @@ LIMITS = [
     Limit(
         "shares", {"cpu.shares": 512}, ("cpu.shares", "512"), ("cpu/2",), ("cpu.weight", weights(512)), ("unified/8",)
     ),
-    Limit("shares-lowest", {"cpu.shares": 2}, ("cpu.shares", "2"), ("cpu/2",), ("cpu.weight", "1"), ("unified/8",)),
+    Limit("shares-lowest", {"cpu.shares": 2}, v2=("cpu.weight", "1"), v2_rows=("unified/8",)),
     Limit(
         "shares-highest",
         {"cpu.shares": 262144},
