@@ -172,6 +172,7 @@ class Runtime:
         Checks that
         expect a refusal ask this first: a runtime that refuses everything has not refused anything."""
         if self._sane is None:
+            self._sane = True  # until proven otherwise: what waits below would ask again, and again
             bundle = self.workshop.bundle()
             bundle.probe("exit 0", report=False)
             container = None
@@ -186,6 +187,9 @@ class Runtime:
                 self._sane = True
             except Finding as error:
                 self._sane = Finding(f"{INSANE}: {error}")
+            except BaseException:
+                self._sane = None
+                raise
             finally:
                 if container is not None:
                     container.discard()
