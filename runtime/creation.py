@@ -164,6 +164,12 @@ class Creation:
     def _limits_and_hooks(self, launch: Launch) -> None:
         """The namespaces and mounts are there, the root has not changed yet."""
         self.cgroup.apply(self.config.cgroups.resources)
+        if self.cgroup.version == 2 and self.config.uid_mappings:
+            from seatrial.runtime.creation_cgroup import owner
+
+            uid = owner(self.config)
+            if uid is not None:
+                self.cgroup.delegate(uid)
         hooks = self.config.hooks
         if not (hooks.prestart or hooks.create_runtime):
             return

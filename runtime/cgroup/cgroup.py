@@ -129,6 +129,9 @@ class Cgroup:
         """Write the limits that are given; None leaves the kernel's value alone."""
         raise NotImplementedError
 
+    def delegate(self, uid: int) -> None:
+        """Give the cgroup to a host uid where the kernel delegates safely: on v2.  Elsewhere it stays the runtime's."""
+
     # -- processes ------------------------------------------------------------------------------------------------
 
     def pids(self, recursive: bool = True) -> list[int]:

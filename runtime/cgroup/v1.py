@@ -71,6 +71,11 @@ class CgroupV1(Cgroup):
             )
 
     def _apply_memory(self, resources: Resources) -> None:
+        if resources.memory_use_hierarchy:
+            # First: the kernel allows it only while nothing is below.
+            directory = self._directory("memory")
+            if read_or(directory, "memory.use_hierarchy", "1") != "1":
+                write(directory, "memory.use_hierarchy", 1)
         limit, swap = resources.memory_limit, resources.memory_swap
         if limit is not None or swap is not None:
             directory = self._directory("memory")

@@ -184,6 +184,14 @@ def test_v1_without_the_controller_a_limit_is_an_error(tmp_path: Path) -> None:
         memory(tmp_path).apply(Resources(pids_limit=4))
 
 
+@pytest.mark.parametrize(("now", "after"), [("0", "1"), ("1", "1"), (None, None)])
+def test_v1_use_hierarchy_is_written_where_it_is_off(tmp_path: Path, now: str | None, after: str | None) -> None:
+    cgroup = CgroupV1({"memory": files(tmp_path / "memory", {} if now is None else {"memory.use_hierarchy": now})})
+    cgroup.apply(Resources(memory_use_hierarchy=True))
+    file = tmp_path / "memory" / "memory.use_hierarchy"
+    assert (file.read_text() if file.exists() else None) == after
+
+
 def test_v1_has_no_unified_files(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError):
         memory(tmp_path).apply(Resources(unified={"memory.high": "1"}))
