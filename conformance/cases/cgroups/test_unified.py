@@ -151,7 +151,7 @@ def test_devices_are_converted(bundle: Bundle, report: Reader) -> None:
     assert [verb.errno for verb in found.verbs] == [None, "EPERM"]
 
 
-WITHOUT_COUNTERPART = {
+WITHOUT_COUNTERPART: dict[str, dict[str, Any]] = {
     "24": {"memory.kernel": 16 << 20},
     "25": {"memory.kernelTCP": 16 << 20},
     "26": {"memory.swappiness": 37},
