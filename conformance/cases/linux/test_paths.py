@@ -1,0 +1,326 @@
+"""config-linux.md#masked-paths and #readonly-paths, seen from inside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.case import covers, needs
+from seatrial.conformance.driver import Runtime
+from seatrial.conformance.execute import Result
+from seatrial.conformance.probe import Report, Verb
+
+Reader = Callable[..., Report]
+Rejected = Callable[..., Result]
+MASKED = "config-linux/masked-paths/"
+READONLY = "config-linux/readonly-paths/"
+
+
+def mask(bundle: Bundle, *paths: str) -> Bundle:
+    """Set maskedPaths."""
+    bundle.linux["maskedPaths"] = list(paths)
+    return bundle
+
+
+def protect(bundle: Bundle, *paths: str) -> Bundle:
+    """Set readonlyPaths."""
+    bundle.linux["readonlyPaths"] = list(paths)
+    return bundle
+
+
+def hidden(verb: Verb) -> bool:
+    """Whether a read or a list gave nothing, or an error other than that there is nothing."""
+    return not verb.value and verb.errno != "ENOENT"
+
+
+def text(path: str) -> str:
+    """A file of the host."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+# -- masked ------------------------------------------------------------------------------------------------------------
+
+
+@covers(MASKED + "1")
+@pytest.mark.parametrize("mode", [0o644, 0o600, 0o444], ids=oct)
+def test_masked_file(bundle: Bundle, report: Reader, mode: int) -> None:
+    """A masked file shows nothing of itself and takes nothing (config-linux.md#masked-paths)."""
+    path = bundle.file("secret", "secret", mode)
+    found = report(mask(bundle, "/secret").probe("read /secret -- write /secret x -- append /secret y -- read /secret"))
+    assert hidden(found.verbs[0])
+    assert hidden(found.verbs[3])
+    assert text(path) == "secret"
+
+
+@covers(MASKED + "1")
+def test_masked_directory(bundle: Bundle, report: Reader) -> None:
+    """A masked directory is empty, and what is made in it does not reach the original
+    (config-linux.md#masked-paths)."""
+    bundle.file("secrets/key", "secret")
+    bundle.directory("secrets/below")
+    verbs = "list /secrets -- read /secrets/key -- list /secrets/below -- touch /secrets/new -- unlink /secrets/key"
+    found = report(mask(bundle, "/secrets").probe(verbs))
+    assert hidden(found.verbs[0])
+    assert [verb.value for verb in found.verbs[:3]] in ([[], None, None], [None, None, None])
+    assert sorted(os.listdir(os.path.join(bundle.rootfs, "secrets"))) == ["below", "key"]
+
+
+@covers(MASKED + "1")
+def test_masked_directory_with_mounts(bundle: Bundle, report: Reader) -> None:
+    """Mounts below a masked directory are hidden as well (config-linux.md#masked-paths)."""
+    source = bundle.outside("data")
+    os.mkdir(source)
+    with open(os.path.join(source, "key"), "w", encoding="ascii") as file:
+        file.write("secret")
+    bundle.mount("/mnt/inner", "bind", source, "bind")
+    found = report(mask(bundle, "/mnt").probe("list /mnt -- read /mnt/inner/key"))
+    assert hidden(found.verbs[0])
+    assert found.verbs[1].value is None
+
+
+@covers(MASKED + "1")
+def test_masked_path_in_a_mount(bundle: Bundle, report: Reader) -> None:
+    """A path below a mount can be masked, the rest of the mount stays readable (config-linux.md#masked-paths)."""
+    source = bundle.outside("data")
+    os.mkdir(source)
+    for name in ("key", "open"):
+        with open(os.path.join(source, name), "w", encoding="ascii") as file:
+            file.write(name)
+    bundle.mount("/mnt", "bind", source, "bind", "ro")
+    found = report(mask(bundle, "/mnt/key").probe("read /mnt/key -- read /mnt/open"))
+    assert hidden(found.verbs[0])
+    assert found.verbs[1].value == "open"
+
+
+@covers(MASKED + "1")
+def test_masked_file_of_proc(bundle: Bundle, report: Reader) -> None:
+    """Files of proc can be masked (config-linux.md#masked-paths)."""
+    mask(bundle, "/proc/meminfo", "/proc/sys/kernel")
+    found = report(bundle.probe("read /proc/meminfo -- list /proc/sys/kernel"))
+    assert hidden(found.verbs[0])
+    assert hidden(found.verbs[1])
+
+
+@needs("cap:MKNOD")
+@covers(MASKED + "1")
+def test_masked_device(bundle: Bundle, report: Reader) -> None:
+    """A masked device node gives nothing (config-linux.md#masked-paths)."""
+    bundle.linux["devices"] = [{"path": "/dev/noise", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666}]
+    bundle.linux["resources"]["devices"].append({"allow": True, "type": "c", "major": 1, "minor": 5, "access": "rwm"})
+    found = report(mask(bundle, "/dev/noise").probe("read /dev/noise 4 -- read /dev/zero 4"))
+    assert hidden(found.verbs[0])
+    assert found.verbs[1].value == "\0\0\0\0"
+
+
+@covers(MASKED + "1")
+def test_masked_fifo(bundle: Bundle, report: Reader) -> None:
+    """A masked FIFO is a FIFO no more: who writes to it reaches nobody (config-linux.md#masked-paths)."""
+    path = os.path.join(bundle.rootfs, "pipe")
+    os.mkfifo(path, 0o666)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        found = report(mask(bundle, "/pipe").probe("stat /pipe -- write /pipe text"))
+        assert found.verbs[0].value["type"] != "p"
+        assert os.read(reader, 10) == b""
+    finally:
+        os.close(reader)
+
+
+@covers(MASKED + "1")
+@pytest.mark.parametrize("where", ["/etc/secret", "etc/secret", "../../etc/secret", "/inner"])
+def test_masked_symbolic_link(bundle: Bundle, report: Reader, where: str) -> None:
+    """Through a masked symbolic link nothing is read; it counts from the container's root
+    (config-linux.md#masked-paths)."""
+    bundle.file("etc/secret", "secret")
+    bundle.symlink("etc/secret", "inner")
+    bundle.symlink(where, "link")
+    assert report(mask(bundle, "/link").probe("read /link")).verbs[0].value in (None, "")
+
+
+@covers(MASKED + "1")
+def test_masked_path_below_a_symbolic_link(bundle: Bundle, report: Reader) -> None:
+    """A path through a linked directory is masked under both names (config-linux.md#masked-paths)."""
+    bundle.file("real/key", "secret")
+    bundle.symlink("/real", "link")
+    found = report(mask(bundle, "/link/key").probe("read /link/key -- read /real/key"))
+    assert [bool(verb.value) for verb in found.verbs] == [False, False]
+
+
+@covers(MASKED + "1")
+def test_mask_does_not_rely_on_dev_null_of_the_image(runtime: Runtime, bundle: Bundle) -> None:
+    """An image whose /dev/null is a link to the file does not unmask it; refusing such an image is fine
+    (config-linux.md#masked-paths)."""
+    runtime.prove_sane()
+    for destination in ("/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"):
+        bundle.without_mount(destination)
+    bundle.file("secret", "unmasked")
+    bundle.symlink("/secret", "dev/null")
+    result = runtime.run(mask(bundle, "/secret").probe("read /secret", report=False), check=False)
+    assert not result.crashed
+    assert "unmasked" not in result.stdout
+
+
+@covers(MASKED + "1")
+def test_masking_what_does_not_exist(bundle: Bundle, report: Reader) -> None:
+    """A path that is not there is no error, and is not made (config-linux.md#masked-paths)."""
+    bundle.symlink("/nowhere", "dangling")
+    found = report(mask(bundle, "/no/such", "/nosuch", "/dangling").probe("stat /no -- stat /nosuch -- stat /nowhere"))
+    assert [verb.errno for verb in found.verbs] == ["ENOENT", "ENOENT", "ENOENT"]
+
+
+@covers(MASKED + "1")
+@pytest.mark.parametrize("paths", [None, []], ids=["absent", "empty"])
+def test_nothing_is_masked_by_default(bundle: Bundle, report: Reader, paths: list[str] | None) -> None:
+    """maskedPaths is optional (config-linux.md#masked-paths)."""
+    del bundle.linux["maskedPaths"]
+    if paths is not None:
+        bundle.linux["maskedPaths"] = paths
+    bundle.file("open", "text")
+    found = report(bundle.probe("read /open -- read /proc/timer_list 10"))
+    assert found.verbs[0].value == "text"
+    assert [entry["target"] for entry in found["mounts"] if entry["target"].startswith("/proc/t")] == []
+
+
+@covers(MASKED + "2")
+def test_masked_path_is_the_containers(bundle: Bundle, report: Reader) -> None:
+    """The path is looked up in the container, not on the host (config-linux.md#masked-paths)."""
+    outside = bundle.outside("host")
+    with open(outside, "w", encoding="ascii") as file:
+        file.write("host")
+    bundle.file(outside, "inside")
+    found = report(mask(bundle, outside).probe(f"read {outside}"))
+    assert hidden(found.verbs[0])
+    assert text(outside) == "host"
+
+
+@covers(MASKED + "2")
+@pytest.mark.parametrize("path", ["proc/kcore", "./etc", "etc/passwd"])
+def test_relative_masked_path_is_an_error(runtime: Runtime, bundle: Bundle, rejected: Rejected, path: str) -> None:
+    """A relative path is refused (config-linux.md#masked-paths)."""
+    rejected(runtime, mask(bundle, path))
+
+
+# -- read-only ---------------------------------------------------------------------------------------------------------
+
+
+@covers(READONLY + "1")
+def test_readonly_file(bundle: Bundle, report: Reader) -> None:
+    """A read-only file can be read, and not written (config-linux.md#readonly-paths)."""
+    path = bundle.file("kept", "text", 0o666)
+    verbs = "read /kept -- write /kept x -- append /kept x -- chmod /kept 0600 -- touch /other"
+    found = report(protect(bundle, "/kept").probe(verbs))
+    assert [verb.errno for verb in found.verbs] == [None, "EROFS", "EROFS", "EROFS", None]
+    assert found.verbs[0].value == text(path) == "text"
+
+
+@covers(READONLY + "1")
+def test_readonly_directory(bundle: Bundle, report: Reader) -> None:
+    """Files below a read-only directory can be read; none is written, made or removed
+    (config-linux.md#readonly-paths)."""
+    path = bundle.file("kept/below/file", "text", 0o666)
+    writes = ["write /kept/below/file x", "touch /kept/new", "mkdir /kept/below/new", "unlink /kept/below/file"]
+    found = report(protect(bundle, "/kept").probe(" -- ".join(["read /kept/below/file", "list /kept", *writes])))
+    assert (found.verbs[0].value, found.verbs[1].value) == ("text", ["below"])
+    assert [verb.errno for verb in found.verbs[2:]] == ["EROFS"] * 4
+    assert text(path) == "text"
+
+
+@covers(READONLY + "1")
+def test_readonly_directory_of_proc(bundle: Bundle, report: Reader) -> None:
+    """/proc/sys can be read and not written, with every capability (config-linux.md#readonly-paths)."""
+    bundle.capabilities("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_DAC_OVERRIDE")
+    verbs = "read /proc/sys/net/ipv4/ip_forward -- write /proc/sys/net/ipv4/ip_forward 0"
+    found = report(protect(bundle, "/proc/sys").probe(verbs))
+    assert [verb.errno for verb in found.verbs] == [None, "EROFS"]
+
+
+@covers(READONLY + "1")
+@pytest.mark.parametrize("option", ["nosuid", "nodev", "noexec", "noatime"])
+def test_readonly_path_in_a_mount_keeps_its_options(bundle: Bundle, report: Reader, option: str) -> None:
+    """Below a mount with options the path gets read-only and loses none of them (config-linux.md#readonly-paths)."""
+    source = bundle.outside("data")
+    os.makedirs(os.path.join(source, "kept"))
+    bundle.mount("/mnt", "bind", source, "bind", option)
+    found = report(protect(bundle, "/mnt/kept").probe("touch /mnt/kept/x -- touch /mnt/x"))
+    assert [verb.errno for verb in found.verbs] == ["EROFS", None]
+    assert {"ro", option} <= found.mount_options("/mnt/kept")
+
+
+@covers(READONLY + "1")
+def test_readonly_directory_keeps_its_mounts(bundle: Bundle, report: Reader) -> None:
+    """Mounts below a read-only directory stay where they are (config-linux.md#readonly-paths)."""
+    source = bundle.outside("data")
+    os.mkdir(source)
+    with open(os.path.join(source, "file"), "w", encoding="ascii") as file:
+        file.write("text")
+    bundle.mount("/mnt/inner", "bind", source, "bind")
+    found = report(protect(bundle, "/mnt").probe("read /mnt/inner/file -- touch /mnt/x"))
+    assert (found.verbs[0].value, found.verbs[1].errno) == ("text", "EROFS")
+
+
+@covers(READONLY + "1")
+@pytest.mark.parametrize("where", ["/kept", "kept", "../../kept"])
+def test_readonly_symbolic_link(bundle: Bundle, report: Reader, where: str) -> None:
+    """Through a link that is a read-only path nothing is written; it counts from the container's root
+    (config-linux.md#readonly-paths)."""
+    path = bundle.file("kept", "text", 0o666)
+    bundle.symlink(where, "link")
+    found = report(protect(bundle, "/link").probe("read /link -- write /link x"))
+    assert [verb.errno for verb in found.verbs] == [None, "EROFS"]
+    assert text(path) == "text"
+
+
+@covers(READONLY + "1")
+def test_readonly_path_that_does_not_exist(bundle: Bundle, report: Reader) -> None:
+    """A path that is not there is no error, and is not made (config-linux.md#readonly-paths)."""
+    bundle.symlink("/nowhere", "dangling")
+    found = report(protect(bundle, "/no/such", "/dangling").probe("stat /no -- stat /nowhere"))
+    assert [verb.errno for verb in found.verbs] == ["ENOENT", "ENOENT"]
+
+
+@covers(READONLY + "1")
+@pytest.mark.parametrize("paths", [None, []], ids=["absent", "empty"])
+def test_nothing_is_readonly_by_default(bundle: Bundle, report: Reader, paths: list[str] | None) -> None:
+    """readonlyPaths is optional (config-linux.md#readonly-paths)."""
+    del bundle.linux["readonlyPaths"]
+    if paths is not None:
+        bundle.linux["readonlyPaths"] = paths
+    bundle.capabilities("CAP_NET_ADMIN")
+    found = report(bundle.probe("write /proc/sys/net/ipv4/ip_forward 1 -- read /proc/sys/net/ipv4/ip_forward"))
+    assert (found.verbs[0].errno, found.verbs[1].value) == (None, "1\n")
+
+
+@covers(READONLY + "2")
+def test_readonly_path_is_the_containers(bundle: Bundle, report: Reader) -> None:
+    """The path is looked up in the container, not on the host (config-linux.md#readonly-paths)."""
+    outside = bundle.outside("host")
+    with open(outside, "w", encoding="ascii") as file:
+        file.write("host")
+    bundle.file(outside, "inside")
+    found = report(protect(bundle, outside).probe(f"read {outside} -- write {outside} x"))
+    assert (found.verbs[0].value, found.verbs[1].errno) == ("inside", "EROFS")
+    with open(outside, "w", encoding="ascii") as file:
+        file.write("still writable here")
+
+
+@covers(READONLY + "2")
+@pytest.mark.parametrize("path", ["proc/sys", "./etc", "etc/passwd"])
+def test_relative_readonly_path_is_an_error(runtime: Runtime, bundle: Bundle, rejected: Rejected, path: str) -> None:
+    """A relative path is refused (config-linux.md#readonly-paths)."""
+    rejected(runtime, protect(bundle, path))
+
+
+@covers(MASKED + "1", READONLY + "1")
+def test_masked_path_below_a_readonly_one(bundle: Bundle, report: Reader) -> None:
+    """A mask inside a read-only directory, and the same path in both lists (config-linux.md#masked-paths)."""
+    bundle.file("kept/secret", "secret")
+    bundle.file("kept/open", "open")
+    bundle.file("both", "secret")
+    protect(mask(bundle, "/kept/secret", "/both"), "/both", "/kept")
+    found = report(bundle.probe("read /kept/secret -- read /both -- read /kept/open -- write /kept/open x"))
+    assert (hidden(found.verbs[0]), hidden(found.verbs[1])) == (True, True)
+    assert (found.verbs[2].value, found.verbs[3].errno) == ("open", "EROFS")
