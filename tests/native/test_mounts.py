@@ -372,7 +372,7 @@ def test_nothing_reaches_the_host(executor: list[str], rootfs: str) -> None:
 def test_without_pivot_root(executor: list[str], rootfs: str, tmp_path: os.PathLike[str]) -> None:
     """--no-pivot (runc 1.2): no full procfs or sysfs of the host is left in the namespace, not even out of sight.
 
-    mountinfo shows what its reader can reach, and the container cannot reach the host's mounts.  So a process that a hook
+    mountinfo shows what its reader reaches, and the container cannot reach the host's mounts: a process that a hook
     leaves in the namespace, with the old root, looks.
     """
     seen = os.path.join(tmp_path, "seen")
