@@ -199,3 +199,25 @@ def test_missing_runtime_stops_the_run_before_any_case(tmp_path: Path) -> None:
     status, entries, output = run_cases(tmp_path, cases, runtime="/no/such/runtime")
     assert (status, entries) == (2, [])
     assert "no runtime at /no/such/runtime" in output
+
+
+def test_worker_that_dies_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+    cases = """
+import os
+COVER = covers("config/hostname/1")
+
+@COVER
+def test_dies():
+    os._exit(9)
+
+@COVER
+@pytest.mark.parametrize("number", range(6))
+def test_lives(number): pass
+"""
+    _, entries, _ = run_cases(tmp_path, cases, "-p", "xdist", "-n", "2")
+    found = by_case(entries)
+    assert found["test_dies"][0] == "harness-bug"
+    assert "crashed" in found["test_dies"][1]
+    assert [found[f"test_lives[{number}]"][0] for number in range(6)] == ["passed"] * 6
+    assert entries[0]["kind"] == "stamp"
+    assert entries[-1]["kind"] == "end"
