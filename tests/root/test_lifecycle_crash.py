@@ -45,8 +45,8 @@ def test_killed_while_setting_up(cli: CommandLine, bundle: Bundle, verb: str) ->
     bundle.hook("createRuntime", "exit", "0").hook("createContainer", "exit", "0")
     os.makedirs(cli.root)
     words = [verb, *(["-d"] if verb == "run" else []), "-b", bundle.path]
-    total = calls_of(cli, *words, "c-0")
-    cli("delete", "--force", "c-0")
+    total = calls_of(cli, *words, f"c-{verb}-all")
+    cli("delete", "--force", f"c-{verb}-all")
     assert total > 60
     for number in points(total):
         id = f"c-{verb}-{number}"
@@ -59,9 +59,9 @@ def test_killed_while_setting_up(cli: CommandLine, bundle: Bundle, verb: str) ->
 
 def test_killed_while_starting(cli: CommandLine, bundle: Bundle) -> None:
     bundle.hook("startContainer", "exit", "0").hook("poststart", "exit", "0")
-    cli("create", "-b", bundle.path, "c-0")
-    total = calls_of(cli, "start", "c-0")
-    cli("delete", "--force", "c-0")
+    cli("create", "-b", bundle.path, "c-start-all")
+    total = calls_of(cli, "start", "c-start-all")
+    cli("delete", "--force", "c-start-all")
     for number in points(total):
         id = f"c-start-{number}"
         cli("create", "-b", bundle.path, id)
@@ -72,8 +72,8 @@ def test_killed_while_starting(cli: CommandLine, bundle: Bundle) -> None:
 
 
 def test_killed_while_deleting(cli: CommandLine, bundle: Bundle) -> None:
-    cli("create", "-b", bundle.path, "c-0")
-    total = calls_of(cli, "delete", "--force", "c-0")
+    cli("create", "-b", bundle.path, "c-delete-all")
+    total = calls_of(cli, "delete", "--force", "c-delete-all")
     for number in points(total):
         id = f"c-delete-{number}"
         cli("create", "-b", bundle.path, id)
