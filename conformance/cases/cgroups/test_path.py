@@ -12,7 +12,7 @@ from seatrial.conformance import cgroups
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.cgroups import control_files
-from seatrial.conformance.cases.cgroups.limits import put, versions
+from seatrial.conformance.cases.cgroups.limits import put
 from seatrial.conformance.driver import Container, Runtime
 from seatrial.conformance.errors import Finding, RuntimeTimeout
 
@@ -197,17 +197,22 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-@pytest.mark.parametrize(
-    "v2", versions("pids", v1=("control-groups/2",)) + versions("hugetlb", v2=("control-groups/2",))
-)
-@covers("config-linux/control-groups/1")
+POPULATED = [
+    pytest.param("pids", id="v1", marks=needs("cgroup1", "cgroup:pids")),
+    pytest.param("", id="v2", marks=needs("cgroup2")),
+]
+
+
+@needs("root")
+@pytest.mark.parametrize("controller", POPULATED)
+@covers("config-linux/control-groups/1", "config-linux/control-groups/2")
 def test_populated_cgroup_is_taken_or_left_alone(
-    runtime: Runtime, bundle: Bundle, existing_cgroup: Existing, bystander: subprocess.Popen[bytes], v2: bool
+    runtime: Runtime, bundle: Bundle, existing_cgroup: Existing, bystander: subprocess.Popen[bytes], controller: str
 ) -> None:
     """create into a cgroup with a process in it works, or is an error that leaves cgroup and process as they are
     (config-linux.md#control-groups)."""
     runtime.prove_sane()
-    directory = existing_cgroup(bundle, "" if v2 else "pids")
+    directory = existing_cgroup(bundle, controller)
     error = control_files.write(os.path.join(directory, "cgroup.procs"), str(bystander.pid))
     assert error is None, error
     try:
