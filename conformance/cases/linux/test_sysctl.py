@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.case import covers, needs
+from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report
@@ -105,12 +105,13 @@ def shared(bundle: Bundle, namespace: str, parameters: dict[str, str]) -> Bundle
     return bundle
 
 
+@profile("runc-compat")
 @needs("root")
 @covers(ROW + "2")
 def test_parameter_of_a_joined_host_namespace_is_an_error(
     runtime: Runtime, bundle: Bundle, rejected: Rejected
 ) -> None:
-    """The host's network namespace by its path is the host's, too (config-linux.md#sysctl)."""
+    """As runc does it: the host's network namespace by its path is the host's, too (config-linux.md#sysctl)."""
     bundle.namespace("network", f"/proc/{os.getpid()}/ns/net")
     bundle.linux["sysctl"] = {"net.ipv4.ip_forward": host("net.ipv4.ip_forward")}
     bundle.without_mount("/sys/fs/cgroup").without_mount("/sys")
