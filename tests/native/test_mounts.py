@@ -376,11 +376,9 @@ def test_without_pivot_root(executor: list[str], rootfs: str, tmp_path: os.PathL
     leaves in the namespace, with the old root, looks.
     """
     seen = os.path.join(tmp_path, "seen")
-    script = (
-        f"exec 9</proc/self/mountinfo; while [ ! -e {rootfs}/moved ]; do sleep 0.02; done;"
-        f"cat <&9 >{seen}; : >{rootfs}/done"
-    )
-    words = ["sh", "-c", f"({script}) >/dev/null 2>&1 &"]
+    wait = f"while [ ! -e {rootfs}/moved ]; do sleep 0.02; done; cat <&9 >{seen}; : >{rootfs}/done"
+    # Opened before the hook ends: afterwards the host's /proc is gone.
+    words = ["sh", "-c", f"exec 9</proc/self/mountinfo; ({wait}) >/dev/null 2>&1 &"]
     hook: Operation = ("hook", "h", "/bin/sh", words, ["PATH=/bin:/usr/bin"], 9, b"", b"")
     args = ["probe", "touch", "/moved", "--", "wait-file", "/done", "20", "--", "list", "/"]
     plan = [("move_root",) if row[0] == "pivot_root" else row for row in container(rootfs, args, before=[hook])]
