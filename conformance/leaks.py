@@ -63,12 +63,14 @@ class Watch:
         chosen = {level for path in excused if path[:1] != "/" for level in _ancestors(os.path.normpath(path))}
         found = [f"state entry {name}" for name in sorted(now.entries - before.entries)]
         found += [f"file {path}" for path in sorted(now.run - before.run)]
+        left: dict[str, int] = {}
         for path in sorted(now.cgroups - before.cgroups):
             inner = self._inner(path)
             if any(parent == inner or parent.startswith(inner + "/") for parent in parents):
                 continue
             if not any(inner.endswith("/" + level) for level in chosen):
-                found.append(f"cgroup {path}")
+                left[inner] = left.get(inner, 0) + 1
+        found += [f"cgroup {inner} in {count} hierarchies" for inner, count in left.items()]
         found += [f"mount {target}" for _, target in sorted(now.mounts - before.mounts)]
         found += [f"process {pid} ({describe(pid)})" for pid in sorted(now.processes - before.processes)]
         return found

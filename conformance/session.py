@@ -87,7 +87,7 @@ class Session:
             return
         before, self._before = self._before, None
         kept = [f"state entry {name}, although no such container is alive" for name in self._dead_entries(before)]
-        blamed = True
+        blamed = not any(result.timed_out for result in self.runtime.journal)  # we killed it: it could not clean up
         for container in reversed(self.runtime.containers):
             result = container.discard()
             blamed = blamed and (result is None or result.ok)

@@ -28,23 +28,25 @@ def digest(path: str) -> str:
 def identify(path: str) -> dict[str, Any]:
     """Who the runtime is: path, real path, digest, size, version text, and the program that the kernel executed for it.
 
-    `executed` is /proc/PID/exe of `RUNTIME --version` while it ran: the file itself, for a script its interpreter,
-    None when
-    the process ended before it could be read.  EnvironmentProblem when it cannot be started, or when another file runs.
+    `executed` is /proc/PID/exe of `RUNTIME --version` while it ran: the file itself, for a script its interpreter, None when
+    the process ended before it could be read.  A runtime may run a copy of itself from memory or from a private mount
+    (against CVE-2019-5736): its content must be that of the file.  EnvironmentProblem when it cannot be started, or when
+    another program runs.
     """
     real = os.path.realpath(path)
     with open(real, "rb") as file:
         magic = file.read(4)
     kind = "elf" if magic == b"\x7fELF" else "script" if magic.startswith(b"#!") else "other"
-    text, executed = _version(path)
-    if executed is not None and kind == "elf" and not _same_file(executed, real):
+    own = digest(real)
+    text, executed, content = _version(path)
+    if kind == "elf" and content not in (None, own):
         raise EnvironmentProblem(f"asked to test {real}, but {executed} runs in its place")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     spec = re.search(r"^spec:\s*(\S+)", text, re.MULTILINE)
     return {
         "path": path,
         "realpath": real,
-        "digest": digest(real),
+        "digest": own,
         "bytes": os.path.getsize(real),
         "kind": kind,
         "executed": executed,
@@ -54,7 +56,8 @@ def identify(path: str) -> dict[str, Any]:
     }
 
 
-def _version(path: str) -> tuple[str, str | None]:
+def _version(path: str) -> tuple[str, str | None, str | None]:
+    """The version text, the path of the program that ran, and the digest of its content."""
     try:
         process = subprocess.Popen(
             [path, "--version"],
@@ -65,24 +68,20 @@ def _version(path: str) -> tuple[str, str | None]:
         )
     except OSError as error:
         raise EnvironmentProblem(f"cannot start {path}: {error.strerror}") from error
+    executed = content = None
     try:
-        executed: str | None = os.readlink(f"/proc/{process.pid}/exe")
+        with open(f"/proc/{process.pid}/exe", "rb") as file:
+            executed = os.readlink(f"/proc/{process.pid}/exe")
+            content = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        executed = None
+        pass  # it has ended already
     try:
         output, _ = process.communicate(timeout=VERSION_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         output, _ = process.communicate()
     text = output.decode("utf-8", "replace") if process.returncode == 0 else ""
-    return text, executed
-
-
-def _same_file(one: str, other: str) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False
+    return text, executed, content
 
 
 def host() -> dict[str, Any]:

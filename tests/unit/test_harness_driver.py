@@ -180,6 +180,14 @@ def test_file_left_in_run_is_a_finding_of_the_case(session: Make) -> None:
     assert not os.path.exists(f"/run/{container.id}.lock")
 
 
+def test_runtime_that_we_killed_is_not_blamed_for_what_it_left(session: Make) -> None:
+    mine = session(run='mkdir "$dir"; echo 0 >"$dir/pid"; sleep 30', timeout=0.3)
+    with pytest.raises(RuntimeTimeout):
+        mine.runtime.run(mine.new_bundle())
+    mine.end_case()
+    assert os.listdir(mine.runtime.root) == []
+
+
 def test_exit_status_and_streams_of_a_command(session: Make) -> None:
     mine = session(extra='[ "$verb" = say ] && { echo out; echo err >&2; cat; exit 7; }')
     result = mine.runtime.command("say", stdin=b"given")
@@ -206,6 +214,15 @@ def test_stamp_names_the_binary_that_ran(session: Make) -> None:
     assert identity["kind"] == "script"
     assert identity["digest"].startswith("sha256:")
     assert stamp.identify("/bin/true")["kind"] == "elf"
+
+
+def test_other_program_in_place_of_the_binary_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = stamp.digest("/bin/true")
+    monkeypatch.setattr(stamp, "_version", lambda path: ("true 1", "/memfd:true (deleted)", own))
+    assert stamp.identify("/bin/true")["executed"] == "/memfd:true (deleted)"  # a copy of itself: as runc and crun do
+    monkeypatch.setattr(stamp, "_version", lambda path: ("other 1", "/usr/bin/other", "sha256:00"))
+    with pytest.raises(EnvironmentProblem, match="/usr/bin/other runs in its place"):
+        stamp.identify("/bin/true")
 
 
 def test_runtime_must_exist_and_be_executable(tmp_path: object) -> None:
