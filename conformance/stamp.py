@@ -28,10 +28,10 @@ def digest(path: str) -> str:
 def identify(path: str) -> dict[str, Any]:
     """Who the runtime is: path, real path, digest, size, version text, and the program that the kernel executed for it.
 
-    `executed` is /proc/PID/exe of `RUNTIME --version` while it ran: the file itself, for a script its interpreter, None when
-    the process ended before it could be read.  A runtime may run a copy of itself from memory or from a private mount
-    (against CVE-2019-5736): its content must be that of the file.  EnvironmentProblem when it cannot be started, or when
-    another program runs.
+    `executed` is /proc/PID/exe of `RUNTIME --version` while it ran: the file itself, for a script its interpreter, None
+    when the process ended before it could be read.  A runtime may run a copy of itself from memory or from a private
+    mount (against CVE-2019-5736): its content must be that of the file.  EnvironmentProblem when it cannot be started, or
+    when another program runs.
     """
     real = os.path.realpath(path)
     with open(real, "rb") as file:
