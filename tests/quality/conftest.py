@@ -10,24 +10,39 @@ import pytest
 from mutants import TABLE
 from trial import CONTROL, judge, write_wrapper
 
+from seatrial.conformance.errors import EnvironmentProblem
+
 
 @pytest.fixture(scope="session")
-def control(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, str]:
-    """Case -> outcome, of every case that some mutant refers to, for the runtime without a bug.
+def control(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """View -> case -> outcome, of every case that some mutant refers to, for the runtime without a bug.  A view that
+    this host does not have is left out.
 
     It runs by the same entry point as the mutants do, so that what a mutant fails is due to its bug alone.
     """
     base = tmp_path_factory.getbasetemp()
-    shared = str(base.parent if worker_id != "master" else base)
+    shared = str(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
     file = os.path.join(shared, "control.json")
     with open(os.path.join(shared, "control.lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(file):
-            cases = dict.fromkeys(case for mutant in TABLE for case in mutant.cases)
-            wrapper, _ = write_wrapper(shared, CONTROL)
-            outcomes = {result.case: result.outcome for result in judge(wrapper, cases, workers=2)}
+            outcomes = run_control(shared)
             with open(file, "w", encoding="utf-8") as out:
                 json.dump(outcomes, out)
         with open(file, encoding="utf-8") as stored:
-            found: dict[str, str] = json.load(stored)
+            found: dict[str, dict[str, str]] = json.load(stored)
             return found
+
+
+def run_control(directory: str) -> dict[str, dict[str, str]]:
+    """What `control` returns; the wrapper lies in the directory afterwards."""
+    wrapper, _ = write_wrapper(directory, CONTROL)
+    found = {}
+    for view in dict.fromkeys(mutant.view for mutant in TABLE):
+        cases = dict.fromkeys(case for mutant in TABLE if mutant.view == view for case in mutant.cases)
+        try:
+            results = judge(wrapper, cases, view=view, workers=2)
+        except EnvironmentProblem:
+            continue
+        found[view] = {result.case: result.outcome for result in results}
+    return found

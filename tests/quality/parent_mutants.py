@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from planting import Plant
+
 HOOKS = "hooks/test_hooks.py::"
 FAILING = "lifecycle/test_failing_hooks.py::"
 STATE = "lifecycle/test_state.py::"
@@ -194,10 +196,38 @@ def _nothing_born_there(real: Callable[..., Any], cgroup: Any) -> Any:
     return -1 if real.__name__ == "fd" else []
 
 
-def _no_devices(real: Callable[..., None], cgroup: Any, resources: Any) -> None:
-    if resources.devices:
+def _weakened(**fields: Any) -> Plant:
+    """Limits without these fields of Resources, on every kind of host."""
+
+    def apply(real: Callable[..., None], cgroup: Any, resources: Any) -> None:
+        if any(getattr(resources, name) != value for name, value in fields.items()):
+            applied()
+        real(cgroup, resources.replace(**fields))
+
+    return both(replaced("cgroup.v1:CgroupV1.apply", apply), replaced("cgroup.v2:CgroupV2.apply", apply))
+
+
+def _own_place(real: Callable[..., Any], path: str | None, id: str, *rest: Any, **options: Any) -> Any:
+    if path:
         applied()
-    real(cgroup, resources.replace(devices=[]))
+    return real(None, id, *rest, **options)
+
+
+def _one_hierarchy(real: Callable[..., list[int]], cgroup: Any) -> list[int]:
+    """Descriptors for a birth in the first of several v1 hierarchies."""
+    first, *others = real(cgroup)
+    if others:
+        applied()
+    for fd in others:
+        os.close(fd)
+    return [first]
+
+
+def _no_conditions(real: Callable[..., Any], seccomp: Any) -> Any:
+    calls = [call.replace(args=[]) for call in seccomp.syscalls]
+    if calls != seccomp.syscalls:
+        applied()
+    return real(seccomp.replace(syscalls=calls))
 
 
 def _map_of_one(real: Callable[..., bytes], mappings: list[Any]) -> bytes:
@@ -243,8 +273,8 @@ TABLE = (
             *cases,
         )
         for name, kind, cases in (
-            ("prestart", "prestart", [HOOKS + "test_hook_is_part_of_create"]),
-            ("create-runtime", "createRuntime", [HOOKS + "test_hook_is_part_of_create"]),
+            ("prestart", "prestart", [HOOKS + "test_hook_is_part_of_create[prestart]"]),
+            ("create-runtime", "createRuntime", [HOOKS + "test_hook_is_part_of_create[createRuntime]"]),
             ("poststart", "poststart", [HOOKS + "test_poststart_hook_is_part_of_start"]),
         )
     ),
@@ -252,19 +282,19 @@ TABLE = (
         "poststop-hooks-skipped",
         "poststop hooks do not run",
         replaced("hooks:run_poststop", skipped),
-        HOOKS + "test_poststop_hook_is_part_of_delete",
+        HOOKS + "test_poststop_hook_is_part_of_delete[delete]",
     ),
     Mutant(
         "hooks-reversed",
         "hooks of one kind run from the last to the first",
         replaced("hooks:run_hooks", _reversed_hooks),
-        FAILING + "test_every_hook_of_a_list_runs_by_the_end_of_start",
+        FAILING + "test_every_hook_of_a_list_runs_by_the_end_of_start[prestart]",
     ),
     Mutant(
         "hook-failure-ignored",
         "create goes on when a prestart or createRuntime hook fails",
         replaced("hooks:run_hooks", _failures_ignored),
-        FAILING + "test_failing_hook_fails_create",
+        FAILING + "test_failing_hook_fails_create[createRuntime]",
     ),
     Mutant(
         "poststop-failure-fatal",
@@ -282,32 +312,32 @@ TABLE = (
         "hook-status-wrong",
         "hooks are told that the container is running, whatever the phase",
         replaced("hooks:state_document", _hook_state(status="running")),
-        HOOKS + "test_hook_gets_the_status_of_its_phase",
+        HOOKS + "test_hook_gets_the_status_of_its_phase[createRuntime]",
     ),
     Mutant(
         "hook-state-without-annotations",
         "hooks get a state with the annotations missing",
         replaced("hooks:state_document", _hook_state(annotations={})),
-        HOOKS + "test_hook_gets_the_state",
+        HOOKS + "test_hook_gets_the_state[poststop]",
     ),
     Mutant(
         "hook-timeout-ignored",
         "a hook may take as long as it likes",
         replaced("hooks:run_hook", _no_timeout),
-        HOOKS + "test_hook_is_aborted_after_its_timeout",
+        HOOKS + "test_hook_is_aborted_after_its_timeout[createRuntime]",
     ),
     # -- state ---------------------------------------------------------------------------------------------------------
     Mutant(
         "state-pid-inside",
         "state shows the pid as the container sees it",
         replaced("state:report", _report(lambda document: {**document, "pid": 1})),
-        STATE + "test_state_has_the_pid_of_a_live_container",
+        STATE + "test_state_has_the_pid_of_a_live_container[running]",
     ),
     Mutant(
         "state-without-annotations",
         "state does not show the annotations",
         replaced("state:report", _report(_without("annotations"))),
-        STATE + "test_state_carries_the_annotations",
+        STATE + "test_state_carries_the_annotations[created]",
     ),
     Mutant(
         "state-bundle-relative",
@@ -319,7 +349,7 @@ TABLE = (
         "stopped-shown-as-running",
         "a container whose program has ended is still running",
         replaced("state:status_of", _status({"stopped": "running"})),
-        STATE + "test_ended_container_is_stopped",
+        STATE + "test_ended_container_is_stopped[exit]",
     ),
     Mutant(
         "created-shown-as-running",
@@ -331,19 +361,19 @@ TABLE = (
         "unknown-shown-as-stopped",
         "state of an id without container shows a stopped one",
         replaced("cli.state:main", _unknown_is_stopped),
-        STATE + "test_state_of_an_unknown_container_is_an_error",
+        STATE + "test_state_of_an_unknown_container_is_an_error[never created]",
     ),
     Mutant(
         "id-in-use-taken-over",
         "create accepts an id that is in use",
         replaced("state:StateDirectory.reserve", _taken_over),
-        STATE + "test_an_id_in_use_is_refused",
+        STATE + "test_an_id_in_use_is_refused[running]",
     ),
     Mutant(
         "pid-file-of-the-runtime",
         "the pid file holds the runtime's own pid",
         replaced("creation:write_pid_file", _wrong_pid_file),
-        STATE + "test_state_has_the_pid_of_a_live_container",
+        STATE + "test_state_has_the_pid_of_a_live_container[running]",
     ),
     # -- operations ----------------------------------------------------------------------------------------------------
     Mutant(
@@ -356,7 +386,7 @@ TABLE = (
         "kill-of-stopped-accepted",
         "kill of a stopped container succeeds",
         replaced("container:Container.signal", _signal_for("stopped")),
-        "lifecycle/test_kill.py::test_kill_of_a_stopped_container_is_refused_and_has_no_effect",
+        "lifecycle/test_kill.py::test_kill_of_a_stopped_container_is_refused_and_has_no_effect[TERM]",
     ),
     Mutant(
         "kill-of-created-ignored",
@@ -392,43 +422,97 @@ TABLE = (
         "failed-create-leaves-container",
         "a create that fails leaves its state and its cgroup",
         replaced("creation:Creation.undo", _half_undone),
-        "lifecycle/test_create.py::test_failed_create_changes_nothing",
+        "lifecycle/test_create.py::test_failed_create_changes_nothing[unknown_filesystem]",
     ),
     Mutant(
         "config-read-at-delete",
         "delete takes the poststop hooks from the config.json of that moment",
         replaced("teardown:destroy", _config_again),
-        "lifecycle/test_create.py::test_config_is_read_at_create_only",
+        "lifecycle/test_create.py::test_config_is_read_at_create_only[replaced]",
     ),
     Mutant(
         "errors-exit-zero",
         "errors are printed, but the exit status is 0",
         replaced("cli.main:main", _success),
-        "lifecycle/test_kill.py::test_kill_of_an_unknown_container_is_refused",
-        "lifecycle/test_start.py::test_start_of_an_unknown_container_is_refused",
+        "lifecycle/test_kill.py::test_kill_of_an_unknown_container_is_refused[never created]",
     ),
     Mutant(
         "run-exits-zero",
         "run returns 0 whatever the program's exit status",
         replaced("cli.foreground:Foreground.wait", _success),
-        "lifecycle/test_start.py::test_run_returns_the_exit_status_of_the_program",
+        "lifecycle/test_start.py::test_run_returns_the_exit_status_of_the_program[3]",
     ),
     Mutant(
         "validation-skipped",
         "the rules between the fields of config.json are not checked",
         replaced("validate:validate", skipped),
-        "config/test_valid_values.py::test_refuses_invalid_values",
-        "linux/test_namespaces.py::test_repeated_namespace_is_an_error",
+        "linux/test_namespaces.py::test_repeated_namespace_is_an_error[new]",
     ),
     # -- resources, mappings, descriptors ------------------------------------------------------------------------------
     Mutant(
         "device-rules-dropped",
         "linux.resources.devices is ignored",
-        both(
-            replaced("cgroup.v1:CgroupV1.apply", _no_devices),
-            replaced("cgroup.v2:CgroupV2.apply", _no_devices),
-        ),
+        _weakened(devices=[]),
         "linux/test_devices.py::test_other_devices_cannot_be_opened",
+    ),
+    Mutant(
+        "device-rules-dropped-on-v2",
+        "linux.resources.devices is ignored where it takes a program",
+        replaced("cgroup.v2:CgroupV2._apply_devices", skipped),
+        "linux/test_devices.py::test_other_devices_cannot_be_opened",
+        view="v2",
+    ),
+    Mutant(
+        "pids-limit-dropped",
+        "linux.resources.pids is ignored",
+        _weakened(pids_limit=None),
+        "cgroups/test_pids.py::test_limit[pids.limit-v1]",
+        "cgroups/test_pids.py::test_limit[pids.limit-v2]",
+    ),
+    Mutant(
+        "memory-limit-dropped",
+        "linux.resources.memory.limit is ignored",
+        _weakened(memory_limit=None),
+        "cgroups/test_memory.py::test_limit[limit-v1]",
+        "cgroups/test_memory.py::test_limit[limit-v2]",
+    ),
+    Mutant(
+        "cpu-quota-dropped",
+        "linux.resources.cpu.quota is ignored",
+        _weakened(cpu_quota=None),
+        "cgroups/test_cpu.py::test_limit[quota-v1]",
+        "cgroups/test_cpu.py::test_limit[quota-v2]",
+    ),
+    Mutant(
+        "cpuset-dropped",
+        "linux.resources.cpu.cpus is ignored",
+        _weakened(cpuset_cpus=None),
+        "cgroups/test_cpuset.py::test_cpus_in_the_cgroup",
+    ),
+    Mutant(
+        "unified-dropped",
+        "linux.resources.unified is ignored",
+        _weakened(unified={}),
+        "cgroups/test_unified.py::test_file_is_written[cgroup.max.depth]",
+        view="v2",
+    ),
+    Mutant(
+        "cgroups-path-ignored",
+        "linux.cgroupsPath is ignored",
+        replaced("cgroup.place:place", _own_place),
+        "cgroups/test_path.py::test_absolute_path_counts_from_the_mount_point",
+    ),
+    Mutant(
+        "one-hierarchy-joined",
+        "of several v1 hierarchies the container joins the first only",
+        replaced("cgroup.cgroup:Cgroup.tasks", _one_hierarchy),
+        "cgroups/test_pids.py::test_fork_fails_beyond_the_limit",
+    ),
+    Mutant(
+        "seccomp-arguments-ignored",
+        "conditions on arguments of system calls are ignored",
+        replaced("seccomp.filter:compile_filter", _no_conditions),
+        "linux/test_seccomp_arguments.py::test_operator[SCMP_CMP_EQ-10]",
     ),
     Mutant(
         "cgroup-not-joined",
@@ -444,13 +528,13 @@ TABLE = (
         "mapping-too-short",
         "an id mapping is one id shorter than asked for",
         replaced("idmap:map_text", _map_of_one),
-        "linux/test_namespaces.py::test_mapping",
+        "linux/test_namespaces.py::test_mapping[uid]",
     ),
     Mutant(
         "mappings-swapped",
         "uid and gid mappings are exchanged",
         replaced("idmap:write_maps", _swapped_ids),
-        "linux/test_namespaces.py::test_mapping",
+        "linux/test_namespaces.py::test_mapping[uid]",
     ),
     Mutant(
         "descriptor-leaked",

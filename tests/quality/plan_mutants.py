@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import struct
+
 from planting import Mutant, applied, changed, compiling, dropped, only_first, plan, without
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from seatrial.runtime.config import Config
     from seatrial.runtime.plan.environment import Environment
@@ -14,13 +18,13 @@ if TYPE_CHECKING:
     from seatrial.runtime.plan.plan import Plan
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
-_ATTR_RDONLY = 1
+_MS_REC, _MS_PRIVATE, _MS_SLAVE = 0x4000, 0x40000, 0x80000
 _NEW_IPC, _NEW_CGROUP = 0x8000000, 0x2000000
-_HARD_NOFILE = 1 << 20
-_EVERY_CAPABILITY = (1 << 41) - 1
+_SECCOMP_ERRNO, _SECCOMP_ALLOW, _SECCOMP_LOG = 0x50000, 0x7FFF0000, 0x7FFC0000
 
 CAPABILITIES = "process/test_capabilities.py::test_capability_set"
 OPTION = "mounts/test_mount_options.py::test_option"
+PATHS = "linux/test_paths.py::"
 DEFAULT_DEVICE = "linux/test_devices.py::test_default_device"
 
 
@@ -43,13 +47,48 @@ def _plain_tmpfs(operations: list[Operation]) -> list[Operation]:
     return plain
 
 
+def _own_environment() -> list[str]:
+    return [f"{name}={value}" for name, value in os.environ.items()]
+
+
+def _own_hard_limit(resource: int) -> int:
+    from seatrial.native.syscall import prlimit
+
+    return prlimit(0, resource)[1]
+
+
+def _returning(change: Callable[[int], int]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """For `changed`: a seccomp filter whose return values (SECCOMP_RET_*, seccomp(2)) are changed."""
+
+    def filter_of(values: dict[str, Any]) -> dict[str, Any]:
+        instructions = [list(entry) for entry in struct.iter_unpack("<HBBI", values["filter"])]
+        for entry in instructions:
+            if entry[0] == 0x06:  # BPF_RET | BPF_K
+                entry[3] = change(entry[3])
+        return {"filter": b"".join(struct.pack("<HBBI", *entry) for entry in instructions)}
+
+    return filter_of
+
+
+def _loose_filter_dropped(operations: list[Operation]) -> list[Operation]:
+    if any(entry.name == "no_new_privs" for entry in operations):
+        return operations
+    return [entry for entry in operations if entry.name != "seccomp"]
+
+
+def _masks_as_readonly(operations: list[Operation]) -> list[Operation]:
+    from seatrial.runtime.plan import operation as op
+
+    return [op.readonly(str(entry.values[0])) if entry.name == "mask" else entry for entry in operations]
+
+
 TABLE = (
     # -- privileges and identity ---------------------------------------------------------------------------------------
     Mutant(
         "no-new-privileges-dropped",
         "process.noNewPrivileges is ignored",
         plan(dropped("no_new_privs")),
-        "process/test_limits.py::test_no_new_privileges",
+        "process/test_limits.py::test_no_new_privileges[True]",
     ),
     Mutant(
         "bounding-set-kept",
@@ -67,7 +106,7 @@ TABLE = (
         "inheritable-set-from-permitted",
         "the inheritable set is a copy of the permitted one",
         plan(changed("capset", to=lambda values: {"inheritable": values["permitted"]})),
-        "process/test_capabilities.py::test_capability_set_left_out",
+        "process/test_capabilities.py::test_capability_set_left_out[inheritable]",
     ),
     Mutant(
         "inheritable-set-emptied",
@@ -79,25 +118,25 @@ TABLE = (
         "capset-dropped",
         "the permitted, effective and inheritable sets are left as the change of ids leaves them",
         plan(dropped("capset")),
-        CAPABILITIES,
+        CAPABILITIES + "[effective-user]",
     ),
     Mutant(
         "uid-zero",
         "the program runs as uid 0 whatever process.user.uid says",
         plan(changed("identity", to=lambda values: {"uid": 0})),
-        "process/test_user.py::test_uid_is_that_of_the_program",
+        "process/test_user.py::test_uid_is_that_of_the_program[1000]",
     ),
     Mutant(
         "gid-from-uid",
         "the program's gid is its uid",
         plan(changed("identity", to=lambda values: {"gid": values["uid"]})),
-        "process/test_user.py::test_gid_is_that_of_the_program",
+        "process/test_user.py::test_gid_is_that_of_the_program[1000]",
     ),
     Mutant(
         "additional-gids-dropped",
         "process.user.additionalGids is ignored",
         plan(changed("groups", to=lambda values: {"gids": []})),
-        "process/test_user.py::test_additional_gids",
+        "process/test_user.py::test_additional_gids[gids2]",
     ),
     Mutant(
         "groups-inherited",
@@ -109,7 +148,7 @@ TABLE = (
         "umask-fixed",
         "the umask is 0022 whatever process.user.umask says",
         plan(changed("umask", to=lambda values: {"mask": 0o022})),
-        "process/test_user.py::test_umask",
+        "process/test_user.py::test_umask[63]",
     ),
     # -- the program ---------------------------------------------------------------------------------------------------
     Mutant(
@@ -134,7 +173,7 @@ TABLE = (
     Mutant(
         "soft-limits-only",
         "of process.rlimits only the soft limit is set; the hard one stays high",
-        plan(changed("rlimit", to=lambda values: {"hard": _HARD_NOFILE}, where=lambda values: values["resource"] == 7)),
+        plan(changed("rlimit", to=lambda values: {"hard": _own_hard_limit(values["resource"])})),
         "process/test_limits.py::test_hard_limits",
     ),
     Mutant(
@@ -147,13 +186,44 @@ TABLE = (
         "oom-score-dropped",
         "process.oomScoreAdj is ignored",
         plan(dropped("oom_score_adj")),
-        "process/test_limits.py::test_oom_score_adj",
+        "process/test_limits.py::test_oom_score_adj[500]",
     ),
     Mutant(
         "gate-missing",
         "the program runs as soon as create has set it up",
         plan(dropped("gate")),
         "lifecycle/test_create.py::test_create_does_not_run_the_program",
+    ),
+    Mutant(
+        "personality-dropped",
+        "linux.personality is ignored",
+        plan(dropped("personality")),
+        "linux/test_personality.py::test_linux32",
+    ),
+    # -- seccomp -------------------------------------------------------------------------------------------------------
+    Mutant(
+        "seccomp-dropped",
+        "linux.seccomp is ignored",
+        plan(dropped("seccomp")),
+        "linux/test_seccomp.py::test_call_is_not_executed",
+    ),
+    Mutant(
+        "seccomp-without-no-new-privileges-dropped",
+        "linux.seccomp is ignored unless noNewPrivileges is set",
+        plan(_loose_filter_dropped),
+        "linux/test_seccomp.py::test_filter_whatever_the_privileges[0-False]",
+    ),
+    Mutant(
+        "seccomp-errno-fixed",
+        "a filter answers EPERM whatever errnoRet says",
+        plan(changed("seccomp", to=_returning(lambda value: _SECCOMP_ERRNO | 1 if value >> 16 == 5 else value))),
+        "linux/test_seccomp.py::test_errno_of_an_entry[38]",
+    ),
+    Mutant(
+        "seccomp-log-is-allow",
+        "SCMP_ACT_LOG is taken for SCMP_ACT_ALLOW",
+        plan(changed("seccomp", to=_returning(lambda value: _SECCOMP_ALLOW if value == _SECCOMP_LOG else value))),
+        "linux/test_seccomp.py::test_log_action_is_in_the_filter[entry]",
     ),
     # -- names and namespaces ------------------------------------------------------------------------------------------
     Mutant(
@@ -172,7 +242,7 @@ TABLE = (
         "ipc-namespace-shared",
         "a new ipc namespace is asked for and not made",
         plan(changed("clone", "unshare", to=without(_NEW_IPC, "flags"))),
-        "linux/test_namespaces.py::test_new_namespace",
+        "linux/test_namespaces.py::test_new_namespace[ipc]",
     ),
     Mutant(
         "cgroup-namespace-shared",
@@ -184,13 +254,25 @@ TABLE = (
         "namespace-path-ignored",
         "a network namespace with a path is not joined",
         plan(dropped("setns", where=lambda values: values["type"] == 0x40000000)),
-        "linux/test_namespaces.py::test_namespace_of_a_process_is_joined",
+        "linux/test_namespaces.py::test_namespace_of_a_process_is_joined[network]",
     ),
     Mutant(
         "time-offsets-dropped",
         "linux.timeOffsets is ignored",
         plan(dropped("timens_offsets")),
         "linux/test_namespaces.py::test_clock_offsets",
+    ),
+    Mutant(
+        "sysctls-dropped",
+        "linux.sysctl is ignored",
+        plan(dropped("sysctl")),
+        "linux/test_sysctl.py::test_several_parameters",
+    ),
+    Mutant(
+        "only-the-first-sysctl",
+        "of linux.sysctl only the first entry is set",
+        plan(only_first("sysctl")),
+        "linux/test_sysctl.py::test_several_parameters",
     ),
     # -- the root and its mounts ---------------------------------------------------------------------------------------
     Mutant(
@@ -204,7 +286,7 @@ TABLE = (
         "the mount option nosuid has no effect",
         plan(changed("mount", "remount", to=without(_MS_NOSUID, "flags", "set"))),
         OPTION + "[nosuid]",
-        "mounts/test_mount_options.py::test_set_id_programs_on_a_mount",
+        "mounts/test_mount_options.py::test_set_id_programs_on_a_mount[nosuid]",
     ),
     Mutant(
         "mount-noexec-dropped",
@@ -234,25 +316,25 @@ TABLE = (
         "rro-not-recursive",
         "recursive mount attributes stop at the mount itself",
         plan(changed("mount_attr", to=lambda values: {"recursive": 0})),
-        "mounts/test_recursive_options.py::test_writing_below_a_recursive_mount",
+        "mounts/test_recursive_options.py::test_writing_below_a_recursive_mount[rro]",
     ),
     Mutant(
         "rbind-not-recursive",
         "rbind binds one mount only",
         plan(changed("bind", to=lambda values: {"recursive": 0})),
-        "mounts/test_recursive_options.py::test_submounts_of_a_bind",
+        "mounts/test_recursive_options.py::test_submounts_of_a_bind[rbind]",
     ),
     Mutant(
         "propagation-dropped",
         "propagation options of mounts are ignored",
         plan(dropped("propagate")),
-        "mounts/test_recursive_options.py::test_propagation",
+        "mounts/test_recursive_options.py::test_propagation[shared]",
     ),
     Mutant(
         "mounts-sorted",
         "mounts are made in the order of their destinations",
         compiling(_sorted_mounts),
-        "mounts/test_mounts.py::test_mounts_are_made_in_order",
+        "mounts/test_mounts.py::test_later_mount_hides_earlier_ones",
     ),
     Mutant(
         "copy-up-without-copy",
@@ -260,44 +342,91 @@ TABLE = (
         plan(_plain_tmpfs),
         "mounts/test_mount_options.py::test_tmpcopyup_copies_what_was_there",
     ),
+    Mutant(
+        "root-propagation-dropped",
+        "linux.rootfsPropagation is ignored: the root is private",
+        plan(
+            changed("propagation", to=lambda values: {"flags": _MS_PRIVATE | _MS_REC}),
+            dropped("propagate", where=lambda values: values["target"] == "/"),
+        ),
+        "linux/test_propagation.py::test_propagation_of_the_root[shared]",
+    ),
+    Mutant(
+        "slave-root-made-private",
+        "a mount that the host makes below a slave root does not arrive in the container",
+        plan(
+            changed(
+                "propagation",
+                to=lambda values: {"flags": _MS_PRIVATE | _MS_REC},
+                where=lambda values: values["flags"] & _MS_SLAVE != 0,
+            ),
+        ),
+        "linux/test_propagation.py::test_mounts_of_the_host[slave-True]",
+    ),
+    Mutant(
+        "masks-dropped",
+        "linux.maskedPaths is ignored",
+        plan(dropped("mask")),
+        PATHS + "test_masked_file",
+        PATHS + "test_masked_directory",
+    ),
+    Mutant(
+        "only-the-first-mask",
+        "of linux.maskedPaths only the first is masked",
+        plan(only_first("mask")),
+        PATHS + "test_masked_file_of_proc",
+    ),
+    Mutant(
+        "masked-paths-only-read-only",
+        "masked paths are made read-only, and show what they hold",
+        plan(_masks_as_readonly),
+        PATHS + "test_masked_directory",
+    ),
+    Mutant(
+        "readonly-paths-dropped",
+        "linux.readonlyPaths is ignored",
+        plan(dropped("readonly")),
+        PATHS + "test_readonly_file",
+        PATHS + "test_readonly_directory_of_proc",
+    ),
     # -- devices -------------------------------------------------------------------------------------------------------
     Mutant(
         "default-device-missing",
         "/dev/full is not made",
         plan(dropped("mknod", where=lambda values: values["target"] == "/dev/full")),
-        DEFAULT_DEVICE,
+        DEFAULT_DEVICE + "[full]",
     ),
     Mutant(
         "device-mode-masked",
         "fileMode of a device goes through a umask of 0022",
         plan(changed("mknod", to=without(0o022, "mode"))),
-        "linux/test_devices.py::test_file_mode_is_exact",
-        DEFAULT_DEVICE,
+        "linux/test_devices.py::test_file_mode_is_exact[0o22]",
+        DEFAULT_DEVICE + "[null]",
     ),
     Mutant(
         "device-owner-dropped",
         "uid and gid of a device are ignored",
         plan(changed("mknod", to=lambda values: {"uid": 0, "gid": 0})),
-        "linux/test_devices.py::test_owner_of_a_device",
+        "linux/test_devices.py::test_owner_of_a_device[uid]",
     ),
     Mutant(
         "dev-symlink-missing",
         "/dev/stdin is not made",
         plan(dropped("symlink", where=lambda values: values["target"] == "/dev/stdin")),
-        "process/test_descriptors.py::test_dev_symlink",
+        "process/test_descriptors.py::test_dev_symlink[/dev/stdin]",
     ),
     # -- hooks inside --------------------------------------------------------------------------------------------------
     Mutant(
         "create-container-hooks-skipped",
         "createContainer hooks do not run",
         plan(dropped("hook", where=lambda values: values["name"] == "createContainer")),
-        "hooks/test_hooks.py::test_hook_is_part_of_create",
+        "hooks/test_hooks.py::test_hook_is_part_of_create[createContainer]",
     ),
     Mutant(
         "only-the-first-hook-inside",
         "of a list of hooks in the container only the first runs",
         plan(only_first("hook")),
-        "lifecycle/test_failing_hooks.py::test_every_hook_of_a_list_runs_by_the_end_of_start",
+        "lifecycle/test_failing_hooks.py::test_every_hook_of_a_list_runs_by_the_end_of_start[startContainer]",
     ),
     Mutant(
         "start-container-hooks-skipped",
@@ -308,7 +437,3 @@ TABLE = (
 )
 
 
-def _own_environment() -> list[str]:
-    import os
-
-    return [f"{name}={value}" for name, value in os.environ.items()]

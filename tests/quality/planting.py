@@ -31,15 +31,16 @@ _mark = ""
 
 class Mutant:
     """A planted bug.  `bug` says what the runtime does wrong; `cases` are the node ids, relative to conformance/cases,
-    of the cases that ought to notice."""
+    of the cases that ought to notice; `view` the cgroup hierarchies that they see (seatrial check --cgroup-view)."""
 
-    __slots__ = ("bug", "cases", "name", "plant")
+    __slots__ = ("bug", "cases", "name", "plant", "view")
 
-    def __init__(self, name: str, bug: str, plant: Plant, *cases: str) -> None:
+    def __init__(self, name: str, bug: str, plant: Plant, *cases: str, view: str = "host") -> None:
         self.name = name
         self.bug = bug
         self.plant = plant
         self.cases = cases
+        self.view = view
 
 
 def mark_with(path: str) -> None:
@@ -110,18 +111,6 @@ def only_first(name: str) -> Transform:
     def transform(operations: list[Operation]) -> list[Operation]:
         all_of_it = [entry for entry in operations if entry.name == name]
         return [entry for entry in operations if entry.name != name or entry is all_of_it[0]]
-
-    return transform
-
-
-def moved_to_end(name: str, before: str) -> Transform:
-    """The plan with the operations of a name right before the last operation called `before`."""
-
-    def transform(operations: list[Operation]) -> list[Operation]:
-        late = [entry for entry in operations if entry.name == name]
-        rest = [entry for entry in operations if entry.name != name]
-        place = max(index for index, entry in enumerate(rest) if entry.name == before)
-        return rest[:place] + late + rest[place:]
 
     return transform
 

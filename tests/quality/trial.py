@@ -30,13 +30,16 @@ def write_wrapper(directory: str, name: str) -> tuple[str, str]:
     return path, mark
 
 
-def judge(path: str, cases: Iterable[str], workers: int = 1) -> list[CaseResult]:
-    """The results of these cases (node ids below conformance/cases) for a runtime.
+def judge(
+    path: str, cases: Iterable[str], *, view: str = "host", workers: int = 1, timeout: float = 10.0
+) -> list[CaseResult]:
+    """The results of these cases (node ids below conformance/cases) for a runtime; `timeout` in seconds is for one
+    command of it.
 
     AssertionError when the suite itself fell over: that proves nothing about the runtime.
     """
     tests = tuple(os.path.join(CASES, case) for case in cases)
-    selection = Selection(runtime=path, tests=tests, view="host", workers=workers)
+    selection = Selection(runtime=path, tests=tests, view=view, workers=workers, timeout=timeout)
     results = check(selection, lambda entry: None).results
     broken = [f"{result.case}: {result.outcome}: {result.reason}" for result in results if not judged(result)]
     assert not broken, "\n".join(broken)
@@ -46,3 +49,12 @@ def judge(path: str, cases: Iterable[str], workers: int = 1) -> list[CaseResult]
 def judged(result: CaseResult) -> bool:
     """Whether a result says something about the runtime: no harness bug, no trouble of the host."""
     return result.outcome in (outcome.PASSED, outcome.FAILED, outcome.SKIPPED)
+
+
+def killers(results: Iterable[CaseResult], before: dict[str, str]) -> list[CaseResult]:
+    """The results that failed although the runtime without a bug passes these cases."""
+    return [
+        result
+        for result in results
+        if result.outcome == outcome.FAILED and before.get(result.case) == outcome.PASSED
+    ]
