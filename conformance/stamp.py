@@ -30,8 +30,9 @@ def identify(path: str) -> dict[str, Any]:
 
     `executed` is /proc/PID/exe of `RUNTIME --version` while it ran: the file itself, for a script its interpreter, None
     when the process ended before it could be read.  A runtime may run a copy of itself from memory or from a private
-    mount (against CVE-2019-5736): its content must be that of the file.  EnvironmentProblem when it cannot be started, or
-    when another program runs.
+    mount (against CVE-2019-5736): its content must be that of the file.
+
+    EnvironmentProblem when it cannot be started, or when another program runs.
     """
     real = os.path.realpath(path)
     with open(real, "rb") as file:
