@@ -111,8 +111,9 @@ class ConsoleSocket:
         """Whether somebody has connected whom receive() has not served."""
         return bool(select.select([self.listener], [], [], 0)[0])
 
-    def receive(self, timeout: float = 5.0) -> Terminal:
-        """The terminal that a runtime sends; Finding unless it is exactly one descriptor, in one connection."""
+    def receive(self, timeout: float = 1.0) -> Terminal:
+        """The terminal that a runtime sends, which it has done when create has ended; Finding unless it is exactly one
+        descriptor, in one connection."""
         self.listener.settimeout(timeout)
         try:
             connection, _ = self.listener.accept()

@@ -239,7 +239,13 @@ def test_readonly_directory_of_proc(bundle: Bundle, report: Reader) -> None:
 
 
 @covers(READONLY + "1")
-@pytest.mark.parametrize("option", ["nosuid", "nodev", "noexec", "noatime"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        pytest.param(name, marks=covers(f"config/linux-mount-options/{name}"))
+        for name in ("nosuid", "nodev", "noexec", "noatime")
+    ],
+)
 def test_readonly_path_in_a_mount_keeps_its_options(bundle: Bundle, report: Reader, option: str) -> None:
     """Below a mount with options the path gets read-only and loses none of them (config-linux.md#readonly-paths)."""
     source = bundle.outside("data")

@@ -135,6 +135,7 @@ def test_shared_root_is_in_a_peer_group_of_its_own(
     [
         pytest.param("slave", True, marks=covers(ROW + "4")),
         pytest.param("private", False, marks=covers(ROW + "5")),
+        pytest.param("rslave", True, marks=[covers(ROW + "4"), profile("runc-compat")]),
     ],
 )
 def test_mounts_of_the_host(
