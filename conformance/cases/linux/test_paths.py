@@ -11,7 +11,7 @@ from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report, Verb
+from seatrial.conformance.probe import Report, Verb, parse
 
 Reader = Callable[..., Report]
 Rejected = Callable[..., Result]
@@ -159,9 +159,12 @@ def test_mask_does_not_rely_on_dev_null_of_the_image(runtime: Runtime, bundle: B
         bundle.without_mount(destination)
     bundle.file("secret", "unmasked")
     bundle.symlink("/secret", "dev/null")
-    result = runtime.run(mask(bundle, "/secret").probe("read /secret", report=False), check=False)
+    # not over stdout: a runtime that reopens streams that are /dev/null may take it for one of them
+    result = runtime.run(mask(bundle, "/secret").args("/probe", "--to", "/result", "read", "/secret"), check=False)
     assert not result.crashed
-    assert "unmasked" not in result.stdout
+    if result.ok:
+        found = parse(text(os.path.join(bundle.rootfs, "result")))
+        assert not found.verbs[0].value
 
 
 @covers(MASKED + "1")
