@@ -119,19 +119,18 @@ def execute(
 ) -> Result:
     """Run `argv` for at most `timeout` seconds.
 
-    `stdin` is the input's bytes, a descriptor, or None for /dev/null.  `directory` holds the (unlinked) output files.
-    When the
-    time is up, the whole process group is killed and `timed_out` is set.  EnvironmentProblem when it cannot be started.
+    `stdin` is the input's bytes, a descriptor, or None for an empty file.  `directory` holds the (unlinked) output files.
+    When the time is up, the whole process group is killed and `timed_out` is set.  EnvironmentProblem when it cannot be started.
     """
     stdout, stderr = Stream(directory), Stream(directory)
     given: Stream | None = None
-    source = subprocess.DEVNULL
-    if isinstance(stdin, bytes):
-        given = Stream(directory)
-        os.pwrite(given.fd, stdin, 0)
-        source = given.fd
-    elif stdin is not None:
+    if isinstance(stdin, int):
         source = stdin
+    else:
+        # A file, not the host's /dev/null: some runtimes give the ownership of their stdin to the container's user.
+        given = Stream(directory)
+        os.pwrite(given.fd, stdin or b"", 0)
+        source = given.fd
     start = time.monotonic()
     try:
         process = subprocess.Popen(

@@ -12,7 +12,7 @@ from seatrial.runtime.plan.finish import create_container_hooks, seccomp, start
 from seatrial.runtime.plan.mounts import change_root, hide_paths, make_mounts, prepare_root, read_only_later
 from seatrial.runtime.plan.namespaces import enter
 from seatrial.runtime.plan.plan import Plan
-from seatrial.runtime.plan.process import DEFAULT_UMASK, attributes, credentials, limits, surroundings
+from seatrial.runtime.plan.process import attributes, credentials, limits, surroundings
 from seatrial.runtime.sysctl import key_path
 
 TYPE_CHECKING = False
@@ -67,7 +67,8 @@ def _inside(config: Config) -> list[Operation]:
             operations.append(op.console(width, height, process.uid, mounted))
     operations += read_only_later(config)
     umask = process.umask if process is not None else None
-    operations.append(op.umask(DEFAULT_UMASK if umask is None else umask))
+    if umask is not None:  # else the caller's stays (config.md#posix-platform-user)
+        operations.append(op.umask(umask))
     if config.hostname:
         operations.append(op.hostname(config.hostname))
     if config.domainname:

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from seatrial.runtime.config import Config, Process
     from seatrial.runtime.plan.operation import Operation
 
-DEFAULT_UMASK = 0o022
-
 
 def attributes(config: Config) -> list[Operation]:
     """What needs no order among itself, set while every capability is there."""

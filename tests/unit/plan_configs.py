@@ -23,7 +23,7 @@ def config(*namespaces: str, **fields: Any) -> Config:
         "oci_version": "1.2.0",
         "bundle": "/b",
         "rootfs": "/b/rootfs",
-        "process": Process(args=["sh", "-c", "exit 3"], cwd="/home", env=["PATH=/bin", "TERM=xterm"]),
+        "process": Process(args=["sh", "-c", "exit 3"], cwd="/home", env=["PATH=/bin", "TERM=xterm"], umask=0o22),
         "namespaces": [Namespace(type=type) for type in namespaces or ("ipc", "uts", "net", "pid", "mnt")],
         "devices": with_defaults([]),
     }

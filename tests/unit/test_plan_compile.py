@@ -392,3 +392,8 @@ def test_tests_see_every_operation_that_a_config_can_ask_for() -> None:
         "domainname", "personality", "scheduler", "io_priority",  # test_process_attributes
     }  # fmt: skip
     assert {name for name, *_ in table.OPERATIONS} - seen == elsewhere
+
+
+def test_without_umask_the_callers_stays() -> None:
+    process = Process(args=["/bin/x"], cwd="/")
+    assert "umask" not in names(compiled(config(process=process)))

@@ -202,8 +202,8 @@ def test_failed_create_changes_nothing(
     runtime.prove_sane()
 
     def surroundings() -> dict[str, Any]:
-        with open("/proc/self/mountinfo", encoding="utf-8") as file:
-            mounts = sorted(line.split(" ", 1)[1] for line in file)
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:  # other workers mount below directories of theirs
+            mounts = sorted(line.split()[4] for line in file if "seatrial-" not in line or runtime.directory in line)
         groups = [
             path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) == bundle.name
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -188,7 +189,8 @@ def test_no_new_privileges(bundle: Bundle, report: Reader, value: bool | None) -
 @covers("config/linux-process/11")
 def test_setuid_program_under_no_new_privileges(bundle: Bundle, report: Reader, value: bool) -> None:
     """With noNewPrivileges a setuid-root program keeps the user's ids (config.md#linux-process)."""
-    bundle.file("suid", open(os.path.join(bundle.rootfs, "probe"), "rb").read(), 0o4755)  # noqa: SIM115
+    shutil.copy(os.path.join(bundle.rootfs, "probe"), os.path.join(bundle.rootfs, "suid"))
+    os.chmod(os.path.join(bundle.rootfs, "suid"), 0o4755)
     bundle.process["noNewPrivileges"] = value
     bundle.process["user"] = {"uid": 1000, "gid": 1000}
     bundle.capabilities("CAP_SETUID")
