@@ -41,7 +41,8 @@ class Selection:
 def pytest_command(selection: Selection, workdir: str, results_path: str) -> list[str]:
     """The command line of pytest for a selection: no other plugins, no configuration file of whoever calls us."""
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", HERE, "-p", "no:cacheprovider"]
-    command += ["-p", "seatrial.conformance.plugin", "--strict-markers", "--color=no", "-q", "--tb=short"]
+    command += ["-p", "seatrial.conformance.plugin", "--strict-markers", "--color=no", "-q"]
+    command += ["--tb=native"]  # the others parse a source file for each of their frames, which takes most of the time
     if selection.workers > 1:
         command += ["-p", "xdist", "-n", str(selection.workers), "--max-worker-restart=2"]
     command += ["--runtime", selection.runtime, "--profile", selection.profile, "--workdir", workdir]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Generator
@@ -21,6 +22,7 @@ from seatrial.conformance.session import resolve_runtime
 PROPERTY = "seatrial"
 EXHAUSTED = (errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EDQUOT)
 MISSING = (OSError, LookupError, json.JSONDecodeError)  # a case looked for what the runtime should have brought about
+MACHINERY = re.compile(r'  File "[^"\n]*/(_pytest/|pluggy/|conformance/plugin\.py", line \d+, in pytest_)')
 REASON_LIMIT = 1000  # characters of a reason in a result line
 
 
@@ -198,13 +200,25 @@ class Recorder:
             "timeout": option("runtime_timeout"),
         }
         runtime = session.runtime if session is not None else None
-        return evidence.collect(os.path.abspath(base), description, report.longreprtext, runtime, self.stamp)
+        failure = own_frames(report.longreprtext)
+        return evidence.collect(os.path.abspath(base), description, failure, runtime, self.stamp)
 
 
 def case_of_nodeid(nodeid: str) -> str:
     """The stable name of a case, from pytest's node id (relative to whatever rootdir)."""
     head, found, rest = nodeid.partition("cases/")
     return rest if found else head
+
+
+def own_frames(trace: str) -> str:
+    """A traceback in Python's own form without the frames of pytest, by which every traceback of a case begins."""
+    kept = []
+    beginning = True
+    for part in re.split(r'^(?=  File ")', trace, flags=re.MULTILINE):
+        if not (beginning and MACHINERY.match(part)):
+            kept.append(part)
+            beginning = "Traceback (most recent call last):" in part
+    return "".join(kept)
 
 
 def _payload(found: str, reason: str, directory: str | None = None) -> dict[str, Any]:
