@@ -3,8 +3,8 @@
     python -I -S mutant_runtime.py NAME MARK PLACE SITES ARGUMENTS...
 
 NAME is a mutant of the tables, or "control" for the runtime as it is; MARK the file that `planting.applied` makes;
-PLACE the folder that holds the package's folders, SITES the site-packages directories, with ":" between them.  It starts
-like the real launcher (runtime/entry/seatrial-runtime), which knows nothing of this.
+PLACE the folder that holds the package's folders, SITES the site-packages directories, with ":" between them.  It
+starts like the real launcher (runtime/entry/seatrial-runtime), which knows nothing of this.
 """
 
 import os

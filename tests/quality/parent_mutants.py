@@ -106,6 +106,10 @@ def _without(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return change
 
 
+def _bundle_name(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "bundle": os.path.basename(document["bundle"])}
+
+
 def _taken_over(real: Callable[..., Any], root: str, id: str) -> Any:
     """StateDirectory.reserve that does not mind an id in use."""
     from seatrial.runtime.errors import ContainerExistsError
@@ -342,7 +346,7 @@ TABLE = (
     Mutant(
         "state-bundle-relative",
         "state shows the bundle's name in place of its path",
-        replaced("state:report", _report(lambda document: {**document, "bundle": os.path.basename(document["bundle"])})),
+        replaced("state:report", _report(_bundle_name)),
         STATE + "test_state_has_the_absolute_bundle",
     ),
     Mutant(

@@ -200,6 +200,38 @@ TABLE = (
         plan(dropped("personality")),
         "linux/test_personality.py::test_linux32",
     ),
+    Mutant(
+        "scheduler-dropped",
+        "process.scheduler is ignored",
+        plan(dropped("scheduler")),
+        "process/test_scheduler.py::test_deadline_policy",
+        "process/test_scheduler.py::test_nice_is_0_by_default",
+    ),
+    Mutant(
+        "io-priority-dropped",
+        "process.ioPriority is ignored",
+        plan(dropped("io_priority")),
+        "process/test_scheduler.py::test_io_priority_of_the_group",
+    ),
+    # -- the terminal --------------------------------------------------------------------------------------------------
+    Mutant(
+        "console-size-swapped",
+        "consoleSize has height and width exchanged",
+        plan(changed("console", to=lambda values: {"width": values["height"], "height": values["width"]})),
+        "process/test_terminal.py::test_console_size",
+    ),
+    Mutant(
+        "console-not-mounted",
+        "the terminal is not mounted on /dev/console",
+        plan(changed("console", to=lambda values: {"mount": 0})),
+        "process/test_terminal.py::test_console_device",
+    ),
+    Mutant(
+        "terminal-of-root",
+        "the terminal belongs to root whoever the program's user is",
+        plan(changed("console", to=lambda values: {"uid": 0}), dropped("stdio_owner")),
+        "process/test_terminal.py::test_terminal_belongs_to_the_user",
+    ),
     # -- seccomp -------------------------------------------------------------------------------------------------------
     Mutant(
         "seccomp-dropped",

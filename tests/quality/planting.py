@@ -63,8 +63,8 @@ def compiling(change: Callable[[Callable[[Config, Environment], Plan], Config, E
     def plant() -> None:
         from seatrial.runtime import launch
 
-        real = launch.compile_init
-        launch.compile_init = lambda config, environment: change(real, config, environment)
+        real = vars(launch)["compile_init"]
+        vars(launch)["compile_init"] = lambda config, environment: change(real, config, environment)
 
     return plant
 
