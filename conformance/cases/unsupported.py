@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver import Container, Runtime
 from seatrial.conformance.errors import Finding
 from seatrial.conformance.execute import tail
 from seatrial.conformance.probe import Report, parse
@@ -23,5 +23,18 @@ def report_or_skip(runtime: Runtime, bundle: Bundle) -> Report:
     state = runtime.state(bundle.name)
     if state.ok:
         raise Finding(f"{result.describe()}, but state of {bundle.name} succeeds: {state.stdout}")
+    said = tail(result.stderr.strip(), 200)
+    pytest.skip(f"refused as unsupported: {said.splitlines()[-1] if said else 'it said nothing'}")
+
+
+def create_or_skip(runtime: Runtime, bundle: Bundle) -> Container:
+    """The created container; the case is skipped as by report_or_skip()."""
+    container = runtime.create(bundle, check=False)
+    result = container.created
+    if result.ok:
+        return container
+    runtime.prove_sane()
+    if result.crashed or runtime.state(container.id).ok:
+        result.check()
     said = tail(result.stderr.strip(), 200)
     pytest.skip(f"refused as unsupported: {said.splitlines()[-1] if said else 'it said nothing'}")
