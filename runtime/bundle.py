@@ -71,6 +71,7 @@ class Finder:
         entry = self.index[name]
         spec = ModuleSpec(name, self, origin=entry[0], is_package=entry[3])  # type: ignore[arg-type]
         spec.has_location = True
+        spec.cached = self.path  # else the import system works it out, for every module
         if spec.submodule_search_locations is not None:
             spec.submodule_search_locations.append(os.path.dirname(entry[0]))
         return spec
