@@ -205,7 +205,6 @@ TABLE = (
         "process.scheduler is ignored",
         plan(dropped("scheduler")),
         "process/test_scheduler.py::test_deadline_policy",
-        "process/test_scheduler.py::test_nice_is_0_by_default",
     ),
     Mutant(
         "io-priority-dropped",
@@ -218,7 +217,7 @@ TABLE = (
         "console-size-swapped",
         "consoleSize has height and width exchanged",
         plan(changed("console", to=lambda values: {"width": values["height"], "height": values["width"]})),
-        "process/test_terminal.py::test_console_size",
+        "process/test_terminal.py::test_console_size[24x80]",
     ),
     Mutant(
         "console-not-mounted",

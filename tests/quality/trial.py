@@ -39,7 +39,7 @@ def judge(
     AssertionError when the suite itself fell over: that proves nothing about the runtime.
     """
     tests = tuple(os.path.join(CASES, case) for case in cases)
-    selection = Selection(runtime=path, tests=tests, view=view, workers=workers, timeout=timeout)
+    selection = Selection(runtime=path, tests=tests, profile="all", view=view, workers=workers, timeout=timeout)
     results = check(selection, lambda entry: None).results
     broken = [f"{result.case}: {result.outcome}: {result.reason}" for result in results if not judged(result)]
     assert not broken, "\n".join(broken)
