@@ -119,8 +119,9 @@ def execute(
 ) -> Result:
     """Run `argv` for at most `timeout` seconds.
 
-    `stdin` is the input's bytes, a descriptor, or None for an empty file.  `directory` holds the (unlinked) output files.
-    When the time is up, the whole process group is killed and `timed_out` is set.  EnvironmentProblem when it cannot be started.
+    `stdin` is the input's bytes, a descriptor, or None for an empty file.  `directory` holds the (unlinked) output
+    files.  When the time is up, the whole process group is killed and `timed_out` is set.  EnvironmentProblem when it
+    cannot be started.
     """
     stdout, stderr = Stream(directory), Stream(directory)
     given: Stream | None = None

@@ -203,7 +203,7 @@ def test_file_mode_is_exact(bundle: Bundle, report: Reader, umask: int) -> None:
 )
 def test_owner_of_a_device(bundle: Bundle, report: Reader, member: str) -> None:
     """uid and gid are the node's owner; 0 where they are absent (config-linux.md#devices)."""
-    bundle.linux["devices"] = [device("/dev/trial", **{member: 1234}), device("/dev/other", minor=5)]
+    bundle.linux["devices"] = [device("/dev/trial") | {member: 1234}, device("/dev/other", minor=5)]
     found = report(bundle)
     assert found.device("/dev/trial")[member] == 1234
     assert found.device("/dev/other")[member] == 0

@@ -34,7 +34,7 @@ TYPES = {
 
 def types(*left_out: str, covering: str = "", supported: bool = False) -> list[object]:
     """All namespace types as parameters, marked with their needs, and with a ledger row."""
-    found = []
+    found: list[object] = []
     for name, (_, row, needed) in TYPES.items():
         if name not in left_out:
             ids = [covering] if covering else []
