@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         help="the runtime to judge, again for more (default: the reference)",
     )
     add("-k", dest="keyword", metavar="EXPR", help="only cases whose name matches, as pytest's -k")
-    add("-n", dest="workers", type=_positive, default=None, metavar="N", help="worker processes (default: one per CPU)")
+    add("-n", dest="workers", type=_positive, default=None, metavar="N", help="worker processes (default: CPUs + 1)")
     add(
         "--profile", choices=("spec", "runc-compat"), default="spec", help="by the document, or by what engines rely on"
     )
@@ -109,7 +109,8 @@ def do_check(options: argparse.Namespace) -> int:
             profile=options.profile,
             tests=(CASES,),
             keyword=options.keyword,
-            workers=options.workers or len(os.sched_getaffinity(0)),
+            # One more than there are CPUs: a case often waits, for a process to end or for the kernel to free a namespace.
+            workers=options.workers or len(os.sched_getaffinity(0)) + 1,
             shard=options.shard,
             view=options.cgroup_view,
             timeout=options.timeout,

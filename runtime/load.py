@@ -81,7 +81,7 @@ def _available(in_user_namespace: bool) -> int | None:
 def _in_user_namespace() -> bool:
     """Whether this is not the initial user namespace, whose uid_map has one line that maps everything."""
     try:
-        with open("/proc/self/uid_map", encoding="ascii") as file:
+        with open("/proc/self/uid_map", encoding="utf-8") as file:
             return file.read().split() != ["0", "0", "4294967295"]
     except OSError:
         return False  # no /proc, or a kernel without user namespaces

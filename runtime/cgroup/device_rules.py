@@ -167,7 +167,7 @@ def emulate(rules: list[DeviceRule]) -> DeviceState:
 def in_user_namespace() -> bool:
     """Whether this process is in a user namespace other than the initial one (as its uid map tells)."""
     try:
-        with open("/proc/self/uid_map", encoding="ascii") as file:
+        with open("/proc/self/uid_map", encoding="utf-8") as file:
             return file.read().split() != ["0", "0", "4294967295"]
     except OSError:
         return False
