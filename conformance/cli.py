@@ -109,7 +109,7 @@ def do_check(options: argparse.Namespace) -> int:
             profile=options.profile,
             tests=(CASES,),
             keyword=options.keyword,
-            # One more than there are CPUs: a case often waits, for a process to end or for the kernel to free a namespace.
+            # One more than there are CPUs: a case often waits, for a process to end or for the kernel.
             workers=options.workers or len(os.sched_getaffinity(0)) + 1,
             shard=options.shard,
             view=options.cgroup_view,
