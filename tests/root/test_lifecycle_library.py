@@ -22,6 +22,7 @@ from seatrial.runtime.errors import (
     StateError,
     UsageError,
 )
+from seatrial.runtime.launch import executor
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def id(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def open_fds() -> set[str]:
+    executor()  # its memory file is made once and kept
     return set(os.listdir("/proc/self/fd"))
 
 

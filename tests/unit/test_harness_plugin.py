@@ -26,6 +26,7 @@ def run_cases(
     path = directory / "results.jsonl"
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(directory), "-p", "no:cacheprovider"]
     command += ["-p", "seatrial.conformance.plugin", "--strict-markers", "--runtime", runtime, "--results", str(path)]
+    command += ["--workdir", str(directory)]  # a worker that dies leaves its directory
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
         [*command, *options, str(directory)], capture_output=True, text=True, timeout=60, env=env, check=False
