@@ -11,6 +11,7 @@ import pytest
 
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers
+from seatrial.conformance.cases.lifecycle.surroundings import groups_of
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.execute import Result
 
@@ -204,11 +205,8 @@ def test_failed_create_changes_nothing(
     def surroundings() -> dict[str, Any]:
         with open("/proc/self/mountinfo", encoding="utf-8") as file:  # other workers mount below directories of theirs
             mounts = sorted(line.split()[4] for line in file if "seatrial-" not in line or runtime.directory in line)
-        groups = [
-            path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) == bundle.name
-        ]
-        tree = sorted(os.listdir(bundle.rootfs))
-        return {"mounts": mounts, "cgroups": groups, "state": sorted(os.listdir(runtime.root)), "tree": tree}
+        tree, state = sorted(os.listdir(bundle.rootfs)), sorted(os.listdir(runtime.root))
+        return {"mounts": mounts, "cgroups": groups_of(bundle.name), "state": state, "tree": tree}
 
     before = surroundings()
     rejected(runtime, bundle)

@@ -9,12 +9,8 @@ import pytest
 
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, profile
+from seatrial.conformance.cases.lifecycle.surroundings import groups_of
 from seatrial.conformance.driver import Container, Runtime
-
-
-def groups_of(name: str) -> list[str]:
-    """The directories of that name in all cgroup hierarchies."""
-    return [path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) == name]
 
 
 def stop(container: Container) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
+from seatrial.conformance.cases.lifecycle.surroundings import groups_of
 from seatrial.conformance.driver import Container, Runtime
 
 AT_CREATE = {"prestart": 7, "createRuntime": 11, "createContainer": 15}  # the first of three ledger rows for each
@@ -66,10 +67,6 @@ def gone(pid: int, rootfs: str, seconds: float = 2.0) -> bool:
             return True
         time.sleep(0.01)
     return False
-
-
-def groups_of(name: str) -> list[str]:
-    return [path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) == name]
 
 
 @needs("hooks")
