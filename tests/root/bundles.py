@@ -119,15 +119,20 @@ def cgroups(id: str) -> list[str]:
 
 
 def processes_of(rootfs: str) -> list[int]:
-    """The processes of this host that see a rootfs as a mount of their own."""
+    """The processes of this host that have a rootfs as their root, or mounted on its place."""
     found = []
+    try:
+        root = os.stat(rootfs)
+    except FileNotFoundError:
+        return []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
                 with open(f"/proc/{entry}/mountinfo") as file:
                     mounts = file.read()
+                own = os.stat(f"/proc/{entry}/root")
             except OSError:
                 continue
-            if f" {rootfs} / " in mounts or f" {rootfs} " in mounts:
+            if f" {rootfs} " in mounts or (own.st_dev, own.st_ino) == (root.st_dev, root.st_ino):
                 found.append(int(entry))
     return found
