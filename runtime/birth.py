@@ -54,7 +54,8 @@ class Birth:
 def give_birth(spawn: Callable[[int, bool], tuple[int, int]], cgroup_fd: int, debug: Callable[[str], None]) -> Birth:
     """Start the process; `spawn(cgroup_fd, classic)` does one attempt, each with everything fresh.
 
-    `cgroup_fd` is -1 where the process cannot be born in its cgroup (v1).  Raises the OSError of the last attempt.
+    `cgroup_fd` is -1 where there is no v2 hierarchy to be born in (on v1 alone the child joins by its `tasks` files).
+    Raises the OSError of the last attempt.
     """
     attempts: Sequence[tuple[int, bool, dict[int, tuple[str, str]]]] = [(-1, False, PLAIN)]
     if cgroup_fd >= 0:

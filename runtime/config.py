@@ -213,7 +213,7 @@ class Process(Record):
     uid: int = 0  # in the container's user namespace
     gid: int = 0
     additional_gids: list[int] = []
-    umask: int | None = None  # None: the runtime's default
+    umask: int | None = None  # None: the caller's stays
     terminal: bool = False
     console_width: int = 0  # 0 x 0: not given
     console_height: int = 0

@@ -54,7 +54,7 @@ class Process:
         self.uid = uid  # in the container's user namespace
         self.gid = gid
         self.additional_gids = list(additional_gids)
-        self.umask = umask  # None: the runtime's default
+        self.umask = umask  # None: the caller's stays
         self.terminal = terminal
         self.console_width = console_width  # columns; 0: not given
         self.console_height = console_height
