@@ -38,6 +38,14 @@ class Namespace(Record):
     path: str | None = None  # absolute host path of a namespace file
 
 
+class MountIDMap(Record):
+    """An id-mapped bind mount (mount_setattr(2), MOUNT_ATTR_IDMAP, Linux 5.12)."""
+
+    uid_mappings: list[IDMap] = []  # both empty: those of the container's user namespace
+    gid_mappings: list[IDMap] = []
+    recursive: bool = False  # the mounts below it too (ridmap)
+
+
 class Mount(Record):
     """One mount, in the order in which they are made."""
 
@@ -51,6 +59,7 @@ class Mount(Record):
     rec_attr_set: int = 0  # MOUNT_ATTR_* to set recursively (bind mounts)
     rec_attr_clr: int = 0  # MOUNT_ATTR_* to clear recursively; MOUNT_ATTR__ATIME with any atime member
     copy_up: bool = False  # tmpcopyup
+    idmap: MountIDMap | None = None
 
 
 class Device(Record):
@@ -75,6 +84,44 @@ class DeviceRule(Record):
     access: str = "rwm"  # letters of "rwm", each at most once
 
 
+class WeightDevice(Record):
+    """The share of one block device."""
+
+    major: int
+    minor: int
+    weight: int | None = None  # 10 to 1000
+    leaf_weight: int | None = None  # v1 only
+
+
+class ThrottleDevice(Record):
+    """A limit for one block device."""
+
+    major: int
+    minor: int
+    rate: int  # bytes or operations per second
+
+
+class HugepageLimit(Record):
+    """A limit on huge pages of one size."""
+
+    page_size: str  # as the cgroup files have it: "2MB", "1GB"
+    limit: int  # bytes
+
+
+class InterfacePriority(Record):
+    """The priority of the traffic through one network interface."""
+
+    name: str
+    priority: int
+
+
+class RdmaLimit(Record):
+    """Limits on an RDMA device."""
+
+    hca_handles: int | None = None
+    hca_objects: int | None = None
+
+
 class Resources(Record):
     """Cgroup limits.  None means: leave the kernel's value alone.  Bytes, microseconds, counts; -1 is unlimited."""
 
@@ -96,6 +143,17 @@ class Resources(Record):
     cpuset_cpus: str | None = None
     cpuset_mems: str | None = None
     pids_limit: int | None = None
+    blkio_weight: int | None = None  # 10 to 1000
+    blkio_leaf_weight: int | None = None  # v1 only
+    blkio_weight_devices: list[WeightDevice] = []
+    blkio_read_bps: list[ThrottleDevice] = []
+    blkio_write_bps: list[ThrottleDevice] = []
+    blkio_read_iops: list[ThrottleDevice] = []
+    blkio_write_iops: list[ThrottleDevice] = []
+    hugepage_limits: list[HugepageLimit] = []
+    net_class_id: int | None = None  # v1 only
+    net_priorities: list[InterfacePriority] = []  # v1 only
+    rdma: dict[str, RdmaLimit] = {}  # device -> limits
     unified: dict[str, str] = {}  # cgroup v2 file -> value, written last
 
 
@@ -171,6 +229,8 @@ class Seccomp(Record):
     architectures: list[str] = []  # SCMP_ARCH_*; the native one is always in the filter
     flags: list[str] | None = None  # SECCOMP_FILTER_FLAG_*; None: the member is absent
     syscalls: list[SeccompRule] = []
+    listener_path: str = ""  # unix socket that gets the listener of SCMP_ACT_NOTIFY
+    listener_metadata: str = ""
 
 
 class TimeOffset(Record):
@@ -202,6 +262,53 @@ class IOPriority(Record):
     def value(self) -> int:
         """The number that ioprio_set(2) takes."""
         return self.io_class << 13 | self.priority
+
+
+class CPUAffinity(Record):
+    """The CPUs of a process that `exec` starts, as lists ("0-3,7"); "": unset (config.md#posix-process)."""
+
+    initial: str = ""  # until it is in its cgroup
+    final: str = ""
+
+
+class MemoryPolicy(Record):
+    """Arguments of set_mempolicy(2)."""
+
+    mode: int  # MPOL_*
+    flags: int = 0  # MPOL_F_*
+    nodes: str = ""  # "0-3,7"
+
+
+class NetDevice(Record):
+    """A network device of the runtime's namespace that moves into the container's."""
+
+    name: str = ""  # its name there; "": the same
+
+
+class Network(Record):
+    """A network interface that the runtime makes for the container (libcontainer's model; not in OCI documents).
+
+    A veth pair: `name` goes into the container, `host_name` stays, attached to `bridge` if one is named.
+    """
+
+    type: str  # "veth"
+    name: str
+    host_name: str
+    bridge: str = ""
+    address: str = ""  # "10.0.0.2/24"
+    gateway: str = ""
+    mac_address: str = ""
+    mtu: int = 0  # 0: the kernel's
+
+
+class IntelRdt(Record):
+    """A class of service of resctrl (Documentation/arch/x86/resctrl.rst)."""
+
+    clos_id: str = ""  # "": named after the container, and removed with it
+    schemata: list[str] = []
+    l3_cache_schema: str = ""
+    mem_bw_schema: str = ""
+    enable_monitoring: bool = False
 
 
 class Process(Record):
@@ -247,6 +354,14 @@ class Config(Record):
     personality: int | None = None  # personality(2): PER_LINUX 0, PER_LINUX32 8
     scheduler: Scheduler | None = None
     io_priority: IOPriority | None = None
+    exec_cpu_affinity: CPUAffinity | None = None  # for `exec`, not for init
+    memory_policy: MemoryPolicy | None = None
+    apparmor_profile: str = ""
+    process_label: str = ""  # SELinux
+    mount_label: str = ""
+    net_devices: dict[str, NetDevice] = {}  # name in the runtime's namespace -> what it becomes
+    networks: list[Network] = []
+    intel_rdt: IntelRdt | None = None
     seccomp: Seccomp | None = None
     hooks: Hooks = Hooks()
     annotations: dict[str, str] = {}
