@@ -2,85 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import os
-import signal
+import subprocess
 import sys
-import time
 
 import pytest
-from bundles import Bundle, CommandLine, Running, cgroups, processes_of
+from bundles import Bundle, CommandLine
 
-DRIVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "crash_driver.py")
-POINTS = 12  # for each verb
-KILLED = (-signal.SIGKILL, 0)  # 0: this time it took fewer steps than the last of the points
-STATUSES = ("", "creating", "created", "running", "stopped")
+SWEEP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "crash_sweep.py")
+HOOKS = ("createRuntime", "createContainer", "startContainer", "poststart")
 
 
-def drive(cli: CommandLine, number: int, *words: str) -> tuple[int, str]:
-    done = Running([sys.executable, DRIVER, str(number), "--root", cli.root, *words]).end()
-    return done.returncode, done.stderr
+def sweep(root: str, bundle: Bundle, kind: str, verb: str, first: int = 1, stride: int = 1) -> int:
+    """How many points the verb was killed at."""
+    for hook in HOOKS:
+        bundle.hook(hook, "exit", "0")
+    command = [sys.executable, SWEEP, kind, root, bundle.path, verb, str(first), str(stride)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    points: int = json.loads(done.stdout)["points"]
+    return points
 
 
-def calls_of(cli: CommandLine, *words: str) -> int:
-    status, error = drive(cli, 0, *words)
-    assert status == 0, error
-    return int(error.rpartition("calls: ")[2])
+@pytest.mark.parametrize(("verb", "least"), [("create", 60), ("run", 60), ("start", 15), ("delete", 15)])
+def test_killed_at_each_step_of_the_parent(cli: CommandLine, bundle: Bundle, verb: str, least: int) -> None:
+    assert sweep(cli.root, bundle, "calls", verb) >= least
 
 
-def assert_nothing_left(cli: CommandLine, bundle: Bundle, id: str) -> None:
-    assert os.listdir(cli.root) == []
-    assert cgroups(id) == []
-    deadline = time.monotonic() + 5  # an executor without a parent leaves at its next step
-    while processes_of(bundle.rootfs) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert processes_of(bundle.rootfs) == []
-
-
-def points(count: int) -> list[int]:
-    return sorted({1 + round(index * (count - 1) / (POINTS - 1)) for index in range(POINTS)})
-
-
-@pytest.mark.parametrize("verb", ["create", "run"])
-def test_killed_while_setting_up(cli: CommandLine, bundle: Bundle, verb: str) -> None:
-    bundle.hook("createRuntime", "exit", "0").hook("createContainer", "exit", "0")
-    os.makedirs(cli.root)
-    words = [verb, *(["-d"] if verb == "run" else []), "-b", bundle.path]
-    total = calls_of(cli, *words, f"c-{verb}-all")
-    cli("delete", "--force", f"c-{verb}-all")
-    assert total > 60
-    for number in points(total):
-        id = f"c-{verb}-{number}"
-        assert drive(cli, number, *words, id)[0] in KILLED
-        assert cli.status(id) in STATUSES
-        cli("list")
-        cli("delete", "--force", id)
-        assert_nothing_left(cli, bundle, id)
-
-
-def test_killed_while_starting(cli: CommandLine, bundle: Bundle) -> None:
-    bundle.hook("startContainer", "exit", "0").hook("poststart", "exit", "0")
-    cli("create", "-b", bundle.path, "c-start-all")
-    total = calls_of(cli, "start", "c-start-all")
-    cli("delete", "--force", "c-start-all")
-    for number in points(total):
-        id = f"c-start-{number}"
-        cli("create", "-b", bundle.path, id)
-        assert drive(cli, number, "start", id)[0] in KILLED
-        assert cli.status(id) in ("created", "running")
-        cli("delete", "--force", id)
-        assert_nothing_left(cli, bundle, id)
-
-
-def test_killed_while_deleting(cli: CommandLine, bundle: Bundle) -> None:
-    cli("create", "-b", bundle.path, "c-delete-all")
-    total = calls_of(cli, "delete", "--force", "c-delete-all")
-    for number in points(total):
-        id = f"c-delete-{number}"
-        cli("create", "-b", bundle.path, id)
-        assert drive(cli, number, "delete", "--force", id)[0] in KILLED
-        assert cli.status(id) in ("", "created", "stopped")
-        cli("delete", "--force", id)
-        assert_nothing_left(cli, bundle, id)
+@pytest.mark.parametrize(("verb", "least"), [("create", 30), ("run", 30), ("start", 2)])
+def test_killed_after_each_operation_of_the_plan(cli: CommandLine, bundle: Bundle, verb: str, least: int) -> None:
+    assert sweep(cli.root, bundle, "operations", verb) >= least
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", '{"id": 1}', "\0"])
