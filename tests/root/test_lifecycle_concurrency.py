@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from bundles import Bundle, CommandLine, Running, cgroups, processes_of
 
@@ -82,3 +84,38 @@ def test_deletes_at_once_leave_nothing_and_one_poststop(
     with open(log) as file:
         assert file.read().count("x") == 1
     assert cli("delete", "c-del", check=False).returncode == 1
+
+
+def test_runtimes_at_odds_over_one_id_never_damage_it(cli: CommandLine, bundle: Bundle) -> None:
+    verbs = [
+        ["create", "-b", bundle.path, "c-odd"],
+        ["run", "-d", "-b", bundle.path, "c-odd"],
+        ["start", "c-odd"],
+        ["kill", "c-odd", "KILL"],
+        ["delete", "c-odd"],
+        ["delete", "--force", "c-odd"],
+        ["state", "c-odd"],
+        ["list"],
+    ]
+
+    def one(seed: int) -> list[tuple[str, int, str]]:
+        dice = random.Random(seed)
+        results = []
+        for _ in range(25):
+            words = dice.choice(verbs)
+            done = cli(*words, check=False)
+            results.append((words[0], done.returncode, done.stderr))
+        return results
+
+    with ThreadPoolExecutor(4) as pool:
+        results = [result for each in pool.map(one, range(4)) for result in each]
+    assert {verb for verb, status, _ in results if status == 0} >= {"create", "state", "list", "delete"}
+    for verb, status, error in results:
+        assert status in (0, 1), (verb, error)
+        assert "damaged" not in error, (verb, error)
+        assert "internal error" not in error, (verb, error)
+        assert verb != "list" or status == 0, error
+    cli("delete", "--force", "c-odd")
+    assert os.listdir(cli.root) == []
+    assert processes_of(bundle.rootfs) == []
+    assert cgroups("c-odd") == []
