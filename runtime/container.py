@@ -134,9 +134,7 @@ class Container:
 
     def state(self) -> dict[str, Any]:
         """The State of the runtime-spec, with runc's additions.  Raises ContainerNotFoundError after a destroy."""
-        state = self._reload()
-        if state is None:
-            raise ContainerNotFoundError(f"container {self.id} does not exist")
+        state = self._existing()
         return report(state, status_of(self._directory, state))
 
     def start(self, process: Process | None = None) -> None:
@@ -219,6 +217,25 @@ class Container:
         elif status != STOPPED:
             signal_init(state, number)
 
+    def pause(self) -> None:
+        """Freeze every process of the container; on return none of them runs.  Status paused.
+
+        Raises StateError unless the container is created or running (so also when it is paused: runc's practice, on
+        which engines rely), or when it has no freezer; SyscallError ETIMEDOUT when a process does not stop within
+        10 s.  After a failure the container runs on.
+        """
+        from seatrial.runtime.pause import pause
+
+        with Operation(self, seconds=_LOCK_SECONDS):
+            pause(self._directory, self._existing())
+
+    def resume(self) -> None:
+        """Let a paused container go on: it is created or running again.  Raises StateError unless it is paused."""
+        from seatrial.runtime.pause import resume
+
+        with Operation(self, seconds=_LOCK_SECONDS):
+            resume(self._directory, self._existing())
+
     def destroy(self, *, force: bool = False) -> None:
         """Remove a stopped container: what is left in its cgroups, the cgroups, its state; then run poststop hooks.
 
@@ -227,9 +244,7 @@ class Container:
         from seatrial.runtime.teardown import destroy, kill
 
         with Operation(self, force=force):
-            state = self._reload()
-            if state is None:
-                raise ContainerNotFoundError(f"container {self.id} does not exist")
+            state = self._existing()
             status = status_of(self._directory, state)
             if self._process is not None and status == CREATING:
                 status = STOPPED  # reserved by this object, and nothing runs
@@ -257,6 +272,13 @@ class Container:
         if directory is not None:
             directory.close()
 
+    def _existing(self) -> State:
+        """What the disk says now.  Raises ContainerNotFoundError when the container is gone."""
+        state = self._reload()
+        if state is None:
+            raise ContainerNotFoundError(f"container {self.id} does not exist")
+        return state
+
     def _reload(self) -> State | None:
         """What the disk says now; None when the container is gone."""
         if self._directory.fd < 0:
@@ -275,12 +297,14 @@ def has_own_pids(state: State) -> bool:
 class Operation:
     """A with block that changes a container: one at a time, among threads and among programs.
 
-    With `force` whoever holds the container is broken off: its processes are killed until it lets go.
+    Another operation that is under way is waited for, `seconds` at most.  With `force` whoever holds the container is
+    broken off: its processes are killed until it lets go.
     """
 
-    def __init__(self, container: Container, force: bool = False) -> None:
+    def __init__(self, container: Container, force: bool = False, seconds: float = 0) -> None:
         self.container = container
         self.force = force
+        self.seconds = seconds
         self.locked = False
 
     def __enter__(self) -> None:
@@ -290,7 +314,7 @@ class Operation:
             if directory.fd < 0:
                 raise ContainerNotFoundError(f"container {self.container.id} does not exist")
             if not directory.locked:
-                lock(directory, self.force)
+                lock(directory, self.force, self.seconds)
                 self.locked = True
         except BaseException:
             self.container._mutex.release()
@@ -303,10 +327,10 @@ class Operation:
         self.container._mutex.release()
 
 
-def lock(directory: StateDirectory, force: bool) -> None:
+def lock(directory: StateDirectory, force: bool, seconds: float = 0) -> None:
     """Take the lock.  With `force` kill what the holder is setting up, so that it fails and lets go."""
     if not force or directory.try_lock():
-        directory.lock(0 if not force else _LOCK_SECONDS)
+        directory.lock(seconds if not force else _LOCK_SECONDS)
         return
     from seatrial.runtime.teardown import break_off
 

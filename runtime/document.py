@@ -184,6 +184,15 @@ def pretty(value: Any, indent: str = "  ") -> str:
     return "".join(parts)
 
 
+def for_go(text: str) -> str:
+    """The same JSON text in the bytes that Go's encoder writes: it escapes what HTML and JavaScript would trip over."""
+    if text.isascii() and "<" not in text and ">" not in text and "&" not in text:
+        return text
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
 def _indented(value: Any, newline: str, indent: str, parts: list[str]) -> None:
     deeper = newline + indent
     if isinstance(value, dict) and value:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 STATE_FILE = "state.json"
 GATE_SOCKET = "start.sock"
 _TEMPORARY = "state.json.new"
+_SETTLE_TRIES = 50  # 2 ms each
 _ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 
 CREATING = "creating"
@@ -315,21 +316,33 @@ def status_of(directory: StateDirectory, state: State) -> str:
 
 
 def frozen(cgroup_paths: dict[str, str]) -> bool:
-    """Whether the container's cgroup itself is frozen: a frozen ancestor does not count, nor a cgroup that is gone."""
+    """Whether the container's cgroup itself is frozen: a frozen ancestor does not count, nor a cgroup that is gone.
+
+    While processes are still stopping it waits a little: a `paused` that is reported can be relied on, unless one of
+    them is in an uninterruptible sleep.
+    """
     if "freezer" in cgroup_paths:
-        return _first_word(cgroup_paths["freezer"] + "/freezer.self_freezing") == b"1"
-    if "" in cgroup_paths:
-        return _first_word(cgroup_paths[""] + "/cgroup.freeze") == b"1"
-    return False
+        directory, asked, answer, done = cgroup_paths["freezer"], "freezer.self_freezing", "freezer.state", b"FROZEN"
+    elif "" in cgroup_paths:
+        directory, asked, answer, done = cgroup_paths[""], "cgroup.freeze", "cgroup.events", b"frozen 1"
+    else:
+        return False
+    for _ in range(_SETTLE_TRIES):
+        if _content(f"{directory}/{asked}") != b"1":
+            return False
+        if done in _content(f"{directory}/{answer}"):
+            break
+        time.sleep(0.002)
+    return True
 
 
-def _first_word(path: str) -> bytes:
+def _content(path: str) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
     try:
-        return os.read(fd, 64).strip()
+        return os.read(fd, 256).strip()
     except OSError:  # ENODEV: the cgroup is being removed
         return b""
     finally:

@@ -84,7 +84,8 @@ def await_death(state: State, seconds: float = _KILL_SECONDS) -> None:
     try:
         while init_alive(state):
             if time.monotonic() > deadline:
-                raise StateError(f"init of container {state.id} (pid {state.init_process_pid}) does not die")
+                hint = "a cgroup above it is frozen: thaw that" if _held_from_above(state) else ""
+                raise StateError(f"init of container {state.id} (pid {state.init_process_pid}) does not die", hint)
             if pidfd >= 0:
                 wait_readable([pidfd], 1)
             else:
@@ -92,6 +93,13 @@ def await_death(state: State, seconds: float = _KILL_SECONDS) -> None:
     finally:
         if pidfd >= 0:
             os.close(pidfd)
+
+
+def _held_from_above(state: State) -> bool:
+    from seatrial.runtime.cgroup.freezer import above_is_frozen
+
+    directory = state.cgroup_paths.get("freezer") or state.cgroup_paths.get("")
+    return directory is not None and above_is_frozen(directory)
 
 
 def break_off(directory: StateDirectory) -> None:

@@ -14,7 +14,7 @@ import os
 import time
 
 from seatrial.runtime.cgroup.files import ABSENT, children, pids_in, write
-from seatrial.runtime.errors import StateError, SyscallError
+from seatrial.runtime.errors import SeatrialError, StateError, SyscallError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,7 +157,10 @@ class Cgroup:
         raise NotImplementedError
 
     def freeze(self) -> None:
-        """Stop every process in it and below, and wait (10 s at most) until they have stopped."""
+        """Stop every process in it and below, and wait until they have stopped.
+
+        SyscallError ETIMEDOUT after 10 s; after any failure the cgroup is thawed.
+        """
         raise NotImplementedError
 
     def thaw(self) -> None:
@@ -181,20 +184,38 @@ class Cgroup:
                 pass
         return bool(found)
 
+    @staticmethod
+    def _kill_at_once(directory: str) -> bool:
+        """cgroup.kill, Linux 5.14: SIGKILL for everybody in a v2 cgroup and below; False where it cannot be had.
+
+        It reaches processes that are frozen in v2, and a process that is just being born.
+        """
+        try:
+            write(directory, "cgroup.kill", 1)
+        except SyscallError as error:
+            if error.errno not in (*ABSENT, errno.EOPNOTSUPP):  # before 5.14, or gone; threaded
+                raise
+            return False
+        return True
+
     def _kill_frozen(self) -> None:
         """SIGKILL under the freezer, so that none can fork away; without a freezer, until none is left."""
         try:
             self.freeze()
-        except SyscallError:
-            pass  # the loop below is the second best
+        except SeatrialError:
+            pass  # no freezer, or somebody does not stop: the loop below is the second best
         try:
             for _ in range(20):
                 if not self._signal_each(SIGKILL):
                     return
-                self.thaw()
+                self._thaw_tree()
                 time.sleep(0.005)
         finally:
             self.thaw()
+
+    def _thaw_tree(self) -> None:
+        """Let everybody take a signal."""
+        self.thaw()
 
     # -- the end --------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ import os
 import time
 
 from seatrial.runtime.cgroup.cgroup import SIGKILL, Cgroup, make_directories
-from seatrial.runtime.cgroup.files import ABSENT, pids_in, read, read_or, write
+from seatrial.runtime.cgroup.files import pids_in, read, read_or, write
+from seatrial.runtime.cgroup.freezer import freeze_v1, thaw_tree_v1, thaw_v1
 from seatrial.runtime.errors import SeatrialError, SyscallError, UnsupportedError
 
 TYPE_CHECKING = False
@@ -138,48 +139,29 @@ class CgroupV1(Cgroup):
         return freezer is not None and read_or(freezer, "freezer.state", "THAWED") != "THAWED"
 
     def freeze(self) -> None:
-        """SyscallError ETIMEDOUT after 10 s; the cgroup is thawed again then."""
-        directory = self._directory("freezer")
-        for attempt in range(1000):
-            if attempt % 50 == 49:
-                # A process that vfork()s holds the freeze up: let it go on for a moment.
-                write(directory, "freezer.state", "THAWED")
-                time.sleep(0.01)
-            write(directory, "freezer.state", "FROZEN")
-            state = read(directory, "freezer.state")
-            if state == "FROZEN":
-                return
-            time.sleep(0.01 if attempt > 20 else 0.001)
-        self.thaw()
-        raise SyscallError("freeze", directory, errno.ETIMEDOUT)
+        freeze_v1(self._directory("freezer"))
 
     def thaw(self) -> None:
-        freezer = self.paths.get("freezer")
-        if freezer is None:
-            return
-        try:
-            write(freezer, "freezer.state", "THAWED")
-        except SyscallError as error:
-            if error.errno not in ABSENT:
-                raise
+        if "freezer" in self.paths:
+            thaw_v1(self.paths["freezer"])
 
     def kill_all(self, signal: int = SIGKILL) -> None:
         if signal != SIGKILL:
             self._signal_each(signal)
             return
         unified = self.paths.get("")
-        if unified is not None:
-            try:
-                write(unified, "cgroup.kill", 1)
-            except SyscallError as error:
-                if error.errno not in ABSENT:  # before 5.14, or gone
-                    raise
+        if unified is not None and self._kill_at_once(unified):
+            self._thaw_tree()  # the signals are pending, but nobody takes one who is frozen
             for milliseconds in (1, 2, 4, 8, 16):
                 if not self.pids():
                     return
                 time.sleep(milliseconds / 1000)
-        if self.pids():  # no cgroup.kill; or frozen here; or moved elsewhere in the v2 hierarchy
+        if self.pids():  # no cgroup.kill; or moved elsewhere in the v2 hierarchy
             self._kill_frozen()
+
+    def _thaw_tree(self) -> None:
+        if "freezer" in self.paths:
+            thaw_tree_v1(self.paths["freezer"])
 
     def _process_directories(self) -> list[str]:
         # The freezer and the devices hierarchy say the same unless somebody moved a process by hand; more are not

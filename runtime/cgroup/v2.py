@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 
 from seatrial.runtime.cgroup.cgroup import SIGKILL, Cgroup, make_directories
-from seatrial.runtime.cgroup.files import ABSENT, read, read_or, write
+from seatrial.runtime.cgroup.files import read, read_or, write
+from seatrial.runtime.cgroup.freezer import freeze_v2, thaw_v2
 from seatrial.runtime.errors import ConfigError, SeatrialError, StateError, SyscallError, UnsupportedError
 
 TYPE_CHECKING = False
@@ -182,39 +182,18 @@ class CgroupV2(Cgroup):
         return "" in self.paths and "frozen 1" in read_or(self.path, "cgroup.events", "").splitlines()
 
     def freeze(self) -> None:
-        """SyscallError ETIMEDOUT after 10 s; the cgroup is thawed again then."""
-        write(self.path, "cgroup.freeze", 1)
-        delay = 0.0005
-        waited = 0.0
-        while waited < 10:
-            if "frozen 1" in read(self.path, "cgroup.events").splitlines():
-                return
-            time.sleep(delay)
-            waited += delay
-            delay = min(delay * 2, 0.02)
-        self.thaw()
-        raise SyscallError("freeze", self.path, errno.ETIMEDOUT)
+        freeze_v2(self.path)
 
     def thaw(self) -> None:
-        try:
-            write(self.path, "cgroup.freeze", 0)
-        except SyscallError as error:
-            if error.errno not in ABSENT:
-                raise
+        if "" in self.paths:
+            thaw_v2(self.path)
 
     def kill_all(self, signal: int = SIGKILL) -> None:
         if signal != SIGKILL:
             self._signal_each(signal)
             return
-        if "" not in self.paths:
-            return
-        try:
-            write(self.path, "cgroup.kill", 1)  # Linux 5.14; reaches frozen processes too
-        except SyscallError as error:
-            if error.errno not in ABSENT:
-                raise
-            if self.pids():
-                self._kill_frozen()
+        if "" in self.paths and not self._kill_at_once(self.path) and self.pids():
+            self._kill_frozen()
 
     def populated(self) -> bool:
         return "populated 1" in read_or(self.path, "cgroup.events", "").splitlines() if "" in self.paths else False

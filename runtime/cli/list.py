@@ -39,9 +39,9 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
     if options.flag("quiet"):
         write_stdout("".join(f"{entry['id']}\n" for entry in reports))
     elif format == "json":
-        from seatrial.runtime.document import dumps
+        from seatrial.runtime.document import dumps, for_go
 
-        write_stdout(dumps(reports or None))  # runc prints null for none
+        write_stdout(for_go(dumps(reports or None)) + "\n")  # runc prints null for none
     else:
         rows = [COLUMNS] + [tuple(str(entry[name.lower()]) for name in COLUMNS) for entry in reports]
         write_stdout(table(rows))

@@ -27,13 +27,14 @@ class Log(log.Log):
 
     def error(self, message: str) -> None:
         """Report why the command failed: on stderr always, and in the log."""
-        self._write_stderr(f"{PROGRAM}: {message}")
-        if self.fd >= 0:
+        if self.fd >= 0 or not self.json:
+            self._write_stderr(f"{PROGRAM}: {message}")
+        if self.fd >= 0 or self.json:
             self._record("error", message)
 
     def warning(self, message: str) -> None:
         """Report what does not change the outcome: in the log, or on stderr when there is no log."""
-        if self.fd >= 0:
+        if self.fd >= 0 or self.json:
             self._record("warning", message)
         else:
             self._write_stderr(f"{PROGRAM}: warning: {message}")
@@ -42,20 +43,21 @@ class Log(log.Log):
         """Report a decision, with --debug only."""
         if not self.debugging:
             return
-        if self.fd >= 0:
+        if self.fd >= 0 or self.json:
             self._record("debug", message)
         else:
             self._write_stderr(f"{PROGRAM}: debug: {message}")
 
     def _record(self, level: str, message: str) -> None:
-        from seatrial.runtime.document import dumps
+        """One record in the log; without one, on stderr."""
+        from seatrial.runtime.document import dumps, for_go
 
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if self.json:
-            line = dumps({"level": level, "msg": message, "time": stamp})
+            line = for_go(dumps({"level": level, "msg": message, "time": stamp}))
         else:
             line = f'time="{stamp}" level={level} msg={dumps(message)}'
-        _write(self.fd, line)
+        _write(self.fd if self.fd >= 0 else 2, line)
 
     def _write_stderr(self, line: str) -> None:
         _write(2, line)

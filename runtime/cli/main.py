@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-VERBS = ("create", "start", "run", "state", "kill", "delete", "list", "spec", "features", "plan")
+VERBS = (
+    "create", "start", "run", "state", "kill", "delete", "list", "ps", "pause", "resume", "spec", "features", "plan",
+)  # fmt: skip
 
 GLOBAL_OPTIONS = {
     "root": ("root", "text"),
@@ -49,6 +51,9 @@ commands:
   kill       send a signal to a container's init process
   delete     delete a container that has stopped
   list       list the containers
+  ps         show the processes of a container
+  pause      stop the processes of a container
+  resume     let the processes of a paused container go on
   spec       write an example config.json
   features   print what this runtime supports
   plan       print the plan that a bundle compiles to

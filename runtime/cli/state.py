@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seatrial.runtime.cli.main import Context, one_id, write_stdout
 from seatrial.runtime.cli.options import Options
-from seatrial.runtime.document import pretty
+from seatrial.runtime.document import for_go, pretty
 from seatrial.runtime.errors import ContainerNotFoundError
 from seatrial.runtime.state import StateDirectory, report, status_of
 
@@ -25,5 +25,5 @@ def main(context: Context, _options: Options, arguments: list[str]) -> int:
         if state is None:
             raise ContainerNotFoundError(f"container {id} does not exist", "an interrupted create left its directory")
         document = report(state, status_of(directory, state))
-    write_stdout(pretty(document))
+    write_stdout(for_go(pretty(document)))  # runc ends it without a newline
     return 0

@@ -48,7 +48,9 @@ def foreign(modules: set[str]) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("words", [["state", "nobody"], ["kill", "nobody"], ["delete", "nobody"], ["start", "nobody"]])
+@pytest.mark.parametrize(
+    "words", [[verb, "nobody"] for verb in ("state", "kill", "delete", "start", "ps", "pause", "resume")]
+)
 def test_verbs_import_nothing_heavy(tmp_path: os.PathLike[str], words: list[str]) -> None:
     modules = imported("--root", str(tmp_path), *words)
     assert "seatrial.runtime.cli.main" in modules
