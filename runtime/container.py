@@ -16,7 +16,7 @@ from __future__ import annotations
 import _thread
 import os
 
-from seatrial.runtime.errors import ContainerNotFoundError, StateError
+from seatrial.runtime.errors import ContainerNotFoundError, StateError, UnsupportedError
 from seatrial.runtime.log import Log
 from seatrial.runtime.state import (
     CREATED,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import signal as _signal
     from typing import Any
 
+    from seatrial.runtime.checkpoint import CriuOptions
     from seatrial.runtime.config import Config
     from seatrial.runtime.process import Process
 else:
@@ -236,6 +237,38 @@ class Container:
         with Operation(self, seconds=_LOCK_SECONDS):
             resume(self._directory, self._existing())
 
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Wait for the end of the init process; its exit status as a shell gives it: 0 to 255, 128 + signal.
+
+        None when it still runs after `seconds`.  -1 when it has ended and is not a child of this process: the kernel
+        tells the status to the parent alone.  Raises StateError when the container has not been started.
+        """
+        if self._process is not None and self._process.started:
+            return self._process.wait(seconds)
+        from seatrial.runtime.teardown import await_death
+
+        state = self._reload()
+        if state is not None and not state.init_process_pid:
+            raise StateError(f"container {self.id} has not been started")
+        if state is not None and not await_death(state, seconds):
+            return None
+        return -1
+
+    def checkpoint(self, options: CriuOptions) -> None:
+        """Dump the container's processes to images, and end them unless they are left running.
+
+        Raises StateError unless the container is running or paused, and for now UnsupportedError.
+        """
+        raise _no_criu("checkpoint", self.id)
+
+    def restore(self, process: Process, options: CriuOptions) -> None:
+        """Bring dumped processes back to life in this container, which has been created and not started.
+
+        `process` has the descriptors and the console of the new init.  Raises StateError when the container has been
+        started, and for now UnsupportedError.
+        """
+        raise _no_criu("restore", self.id)
+
     def destroy(self, *, force: bool = False) -> None:
         """Remove a stopped container: what is left in its cgroups, the cgroups, its state; then run poststop hooks.
 
@@ -287,6 +320,10 @@ class Container:
         if state is not None:
             self._state = state
         return state
+
+
+def _no_criu(operation: str, id: str) -> UnsupportedError:
+    return UnsupportedError("", f"{operation} of container {id}: CRIU is not supported yet", "use another runtime")
 
 
 def has_own_pids(state: State) -> bool:

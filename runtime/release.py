@@ -9,7 +9,7 @@ from seatrial.runtime.config import Config
 from seatrial.runtime.errors import HookError, StateError, SyscallError, errno_name
 from seatrial.runtime.launch import LaunchError
 from seatrial.runtime.state import GATE_SOCKET, RUNNING
-from seatrial.runtime.teardown import await_death, destroy, kill
+from seatrial.runtime.teardown import KILL_SECONDS, await_death, destroy, kill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def release(directory: StateDirectory, state: State, log: Log) -> None:
         destroy(directory, state, log)
         raise
     except LaunchError:
-        await_death(state)
+        await_death(state, KILL_SECONDS)
         raise
     finally:
         os.close(connection)

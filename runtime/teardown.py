@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-_KILL_SECONDS = 10.0
+KILL_SECONDS = 10.0
 _NO_SUCH_PROCESS = 3
 
 
@@ -69,27 +69,30 @@ def kill(state: State) -> None:
         signal_init(state, _signal.SIGKILL)
     except StateError:
         return
-    await_death(state)
+    if not await_death(state, KILL_SECONDS):
+        hint = "a cgroup above it is frozen: thaw that" if _held_from_above(state) else ""
+        raise StateError(f"init of container {state.id} (pid {state.init_process_pid}) does not die", hint)
 
 
-def await_death(state: State, seconds: float = _KILL_SECONDS) -> None:
-    """Wait for the end of init, which need not be our child.  Raises StateError when it takes longer."""
+def await_death(state: State, seconds: float | None) -> bool:
+    """Wait for the end of init, which need not be our child; whether it has ended after `seconds`."""
     from seatrial.runtime.wait import open_pidfd, wait_readable
 
-    deadline = time.monotonic() + seconds
+    deadline = None if seconds is None else time.monotonic() + seconds
     try:
         pidfd = open_pidfd(state.init_process_pid)
     except ProcessLookupError:
-        return
+        return True
     try:
         while init_alive(state):
-            if time.monotonic() > deadline:
-                hint = "a cgroup above it is frozen: thaw that" if _held_from_above(state) else ""
-                raise StateError(f"init of container {state.id} (pid {state.init_process_pid}) does not die", hint)
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return False
             if pidfd >= 0:
-                wait_readable([pidfd], 1)
+                wait_readable([pidfd], left)
             else:
                 time.sleep(0.005)
+        return True
     finally:
         if pidfd >= 0:
             os.close(pidfd)
@@ -104,7 +107,7 @@ def _held_from_above(state: State) -> bool:
 
 def break_off(directory: StateDirectory) -> None:
     """Kill what another runtime is setting up or starting, until that runtime lets go of the container."""
-    deadline = time.monotonic() + _KILL_SECONDS
+    deadline = time.monotonic() + KILL_SECONDS
     while not directory.try_lock() and time.monotonic() < deadline:
         state = directory.load()
         if state is not None:

@@ -11,6 +11,7 @@ import pytest
 from bundles import PROBE, Bundle, cgroups, processes_of
 
 from seatrial.runtime import Container, Process
+from seatrial.runtime.checkpoint import CriuOptions
 from seatrial.runtime.config import Config, Hook, Mount, Namespace
 from seatrial.runtime.default_devices import with_defaults
 from seatrial.runtime.errors import (
@@ -20,6 +21,7 @@ from seatrial.runtime.errors import (
     HookError,
     SeatrialError,
     StateError,
+    UnsupportedError,
     UsageError,
 )
 from seatrial.runtime.launch import executor
@@ -292,3 +294,29 @@ def test_kill_reaches_everything_where_pids_are_shared(root: str, config: Config
         assert process.wait() == 137
         container.destroy()
     assert processes_of(config.rootfs) == []
+
+
+def test_wait_gives_the_status_to_the_parent_and_the_end_to_everybody(root: str, config: Config, id: str) -> None:
+    with Container.create(root, id, config) as container, Container.load(root, id) as other:
+        with pytest.raises(StateError, match="has not been started"):
+            other.wait()
+        container.run(Process(["/probe", "hold"]))
+        assert container.wait(0.01) is None
+        assert other.wait(0.01) is None
+        ends: list[int | None] = []
+        waiter = threading.Thread(target=lambda: ends.append(other.wait()))
+        waiter.start()
+        other.signal(9)
+        assert container.wait() == 128 + 9
+        waiter.join(10)
+        assert ends == [-1]
+        container.destroy()
+
+
+def test_checkpoint_and_restore_say_that_they_are_to_come(root: str, config: Config, id: str) -> None:
+    options = CriuOptions(images_directory=os.path.join(root, "images"))
+    with Container.create(root, id, config) as container:
+        for attempt in (lambda: container.checkpoint(options), lambda: container.restore(Process(["/x"]), options)):
+            with pytest.raises(UnsupportedError, match=f"container {id}: CRIU is not supported yet"):
+                attempt()
+        container.destroy(force=True)
