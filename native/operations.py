@@ -101,6 +101,10 @@ OPERATIONS: tuple[tuple[str, int, tuple[str, ...], str], ...] = (
     ("gate", 70, ("fd:u32",), "wait on a listening unix socket for the start signal; report later failures there"),
     ("close_fds", 71, ("keep:u32",), "mark descriptors from KEEP up close-on-exec"),
     ("exec", 72, ("args:strs",), "execve the file that `find` found"),
+    # -- id-mapped mounts, memory policy ---------------------------------------------------------------------------
+    ("bind_mapped", 87,
+     ("source:str", "target:str", "recursive:u32", "uids:str", "gids:str", "map_recursive:u32"),
+     "bind mount a host path that the parent has id-mapped; uids, gids: lines of a uid_map, empty for the container's"),
 )
 
 # Points of `sync`, in the order in which the parent serves them.
@@ -120,3 +124,4 @@ MESSAGE_ERROR = 5     # executor: operation and errno; text = detail
 MESSAGE_WARNING = 6   # executor: text
 MESSAGE_GO = 7        # parent: go on
 MESSAGE_ABORT = 8     # parent: exit now
+MESSAGE_TREE = 9      # executor: asks for the detached mount of its operation; parent: carries it

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 
 from seatrial.runtime import mount_options
-from seatrial.runtime.config import Config, Hook, Hooks, Mount
-from seatrial.runtime.convert_linux import convert_linux
+from seatrial.runtime.config import Config, Hook, Hooks, Mount, MountIDMap
+from seatrial.runtime.convert_linux import convert_linux, mappings
 from seatrial.runtime.convert_process import convert_process
-from seatrial.runtime.errors import ConfigError, UnsupportedError
+from seatrial.runtime.errors import ConfigError
 from seatrial.runtime.spec.version import problem
 
 TYPE_CHECKING = False
@@ -57,18 +57,14 @@ def convert(spec: dict[str, Any], bundle: str) -> Config:
 def _mount(entry: dict[str, Any], index: int, config: Config) -> Mount:
     path = f"mounts[{index}]"
     words = entry.get("options", [])
-    if entry.get("uidMappings") or entry.get("gidMappings"):
-        for one, other in (("uidMappings", "gidMappings"), ("gidMappings", "uidMappings")):
-            if not entry.get(other):
-                raise ConfigError(f"{path}.{one}", f"comes without {other}")
-        raise UnsupportedError(f"{path}.uidMappings", "id-mapped mounts are not supported yet")
-    try:
-        options = mount_options.Options(words)
-    except ValueError as error:
-        word = str(error)
-        raise UnsupportedError(
-            f"{path}.options[{words.index(word)}]", f"{word}: id-mapped mounts are not supported yet"
-        ) from None
+    options = mount_options.Options(words)
+    idmap = None
+    if options.idmap is not None or entry.get("uidMappings") or entry.get("gidMappings"):
+        idmap = MountIDMap(
+            uid_mappings=mappings(entry.get("uidMappings", ())),
+            gid_mappings=mappings(entry.get("gidMappings", ())),
+            recursive=bool(options.idmap),
+        )
     destination = entry["destination"]
     if not destination:
         raise ConfigError(f"{path}.destination", "empty")
@@ -95,6 +91,7 @@ def _mount(entry: dict[str, Any], index: int, config: Config) -> Mount:
         rec_attr_set=options.rec_attr_set,
         rec_attr_clr=options.rec_attr_clr,
         copy_up=options.copy_up,
+        idmap=idmap,
     )
 
 

@@ -12,6 +12,7 @@ from seatrial.runtime.sysctl import is_key, normal_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 _HIGHEST_MAJOR = 0xFFF  # the kernel's dev_t: 12 + 20 bits
@@ -22,8 +23,8 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
     """Fill the members of `config` that come from a checked linux block.  Raises ConfigError."""
     _refuse_unsupported(block)
     config.namespaces = [_namespace(entry, index) for index, entry in enumerate(block.get("namespaces", ()))]
-    config.uid_mappings = _mappings(block.get("uidMappings", ()))
-    config.gid_mappings = _mappings(block.get("gidMappings", ()))
+    config.uid_mappings = mappings(block.get("uidMappings", ()))
+    config.gid_mappings = mappings(block.get("gidMappings", ()))
     config.time_offsets = {
         clock: TimeOffset(secs=entry.get("secs", 0), nanosecs=entry.get("nanosecs", 0))
         for clock, entry in block.get("timeOffsets", {}).items()
@@ -73,7 +74,8 @@ def _namespace(entry: dict[str, Any], index: int) -> Namespace:
     return Namespace(type=names.NAMESPACES[entry["type"]], path=path)
 
 
-def _mappings(entries: list[dict[str, int]]) -> list[IDMap]:
+def mappings(entries: Sequence[dict[str, int]]) -> list[IDMap]:
+    """The lines of a checked array of id mappings."""
     return [
         IDMap(container_id=entry["containerID"], host_id=entry["hostID"], size=entry["size"]) for entry in entries
     ]

@@ -23,12 +23,16 @@ def write_maps(pid: int, config: Config) -> None:
     (Linux 3.19).  Raises SyscallError.
     """
     if config.rootless_euid:
-        _write(pid, "setgroups", b"deny")
-    _write(pid, "uid_map", map_text(config.uid_mappings))
-    _write(pid, "gid_map", map_text(config.gid_mappings))
+        write_map(pid, "setgroups", b"deny")
+    write_map(pid, "uid_map", map_text(config.uid_mappings))
+    write_map(pid, "gid_map", map_text(config.gid_mappings))
 
 
-def _write(pid: int, name: str, text: bytes) -> None:
+def write_map(pid: int, name: str, text: bytes) -> None:
+    """Write one of the files of user_namespaces(7) about process `pid`; nothing for an empty text.
+
+    Raises SyscallError.
+    """
     if not text:
         return
     path = f"/proc/{pid}/{name}"

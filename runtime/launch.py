@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import errno
 import os
 
 from seatrial.native import channel, operations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from seatrial.runtime.config import Config
     from seatrial.runtime.log import Log
+    from seatrial.runtime.mount_tree import MountTrees
     from seatrial.runtime.plan.plan import Plan
     from seatrial.runtime.process import Process
 else:
@@ -97,6 +99,7 @@ class Launch:
         self.reached = 0
         self._stages: list[int] = []
         self._namespaces: list[tuple[str, int]] = []
+        self._trees: MountTrees | None = None
 
     def start(self) -> None:
         """Spawn the executor.  Raises SyscallError, and what the plan compiler raises."""
@@ -173,6 +176,8 @@ class Launch:
                 self._go()
             elif message.kind == operations.MESSAGE_CHILD:
                 self._adopt(message.value)
+            elif message.kind == operations.MESSAGE_TREE:
+                self._send_tree(message.operation)
             else:
                 self._other(message)
 
@@ -190,6 +195,29 @@ class Launch:
             if message is not None:
                 self._other(message)
             raise self._died() from None
+
+    def _send_tree(self, index: int) -> None:
+        """Answer an operation that needs a mount made with this process's privileges."""
+        from seatrial.runtime.mount_tree import MountTrees
+
+        assert self.plan is not None
+        operation = self.plan.operation(index)
+        assert operation is not None
+        if self._trees is None:
+            self._trees = MountTrees()
+        try:
+            tree = self._trees.open(self, operation)
+        except SyscallError as error:
+            if operation.name != "bind":
+                raise
+            # It had tried by itself and been refused: that is the failure to report.
+            self.log.debug(str(error))
+            channel.send_message(self.channel, operations.MESSAGE_TREE, error=errno.EACCES)
+            return
+        try:
+            channel.send_message(self.channel, operations.MESSAGE_TREE, fds=[tree])
+        finally:
+            os.close(tree)
 
     def _other(self, message: channel.Message) -> None:
         """Messages that may come at any time."""
@@ -262,6 +290,9 @@ class Launch:
 
     def close(self) -> None:
         """Close the socket, and the pidfd if nobody has taken it."""
+        if self._trees is not None:
+            self._trees.close()
+            self._trees = None
         if self.channel >= 0:
             os.close(self.channel)
             self.channel = -1

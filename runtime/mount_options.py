@@ -109,23 +109,30 @@ RECURSIVE = {
 }
 IGNORED = ("defaults",)  # the default flags are what a mount without options gets
 EXTENSIONS = ("tmpcopyup",)
-UNSUPPORTED = ("idmap", "ridmap")
+IDMAP = {"idmap": False, "ridmap": True}  # whether the mounts below are id-mapped too
 
 
 class Options:
     """Parsed options; the fields are those of `seatrial.runtime.config.Mount`."""
 
-    __slots__ = ("cleared_flags", "copy_up", "data", "flags", "propagation_flags", "rec_attr_clr", "rec_attr_set")
+    __slots__ = (
+        "cleared_flags",
+        "copy_up",
+        "data",
+        "flags",
+        "idmap",
+        "propagation_flags",
+        "rec_attr_clr",
+        "rec_attr_set",
+    )
 
     def __init__(self, words: list[str]) -> None:
-        """Parse a list of options; the last of a pair wins.
-
-        Raises ValueError for a word of UNSUPPORTED: it must not reach the filesystem as data.
-        """
+        """Parse a list of options; the last of a pair wins."""
         flags = cleared = rec_set = rec_clr = 0
         data = []
         self.propagation_flags: list[int] = []
         self.copy_up = False
+        self.idmap: bool | None = None  # None: not asked for; True: recursively
         for word in words:
             if word in FLAGS:
                 flag = FLAGS[word]
@@ -146,8 +153,8 @@ class Options:
                 rec_clr = rec_clr & ~(to_set & ~MOUNT_ATTR__ATIME) | to_clear
             elif word == "tmpcopyup":
                 self.copy_up = True
-            elif word in UNSUPPORTED:
-                raise ValueError(word)
+            elif word in IDMAP:
+                self.idmap = IDMAP[word]
             elif word not in IGNORED:
                 data.append(word)
         self.flags = flags
@@ -159,4 +166,4 @@ class Options:
 
 def known() -> list[str]:
     """Every option that this runtime implements itself, sorted: what `features` lists."""
-    return sorted([*FLAGS, *CLEARS, *PROPAGATION, *RECURSIVE, *IGNORED, *EXTENSIONS])
+    return sorted([*FLAGS, *CLEARS, *PROPAGATION, *RECURSIVE, *IGNORED, *EXTENSIONS, *IDMAP])

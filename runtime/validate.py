@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from seatrial.runtime import mount_options, sysctl
-from seatrial.runtime.config import NAMESPACE_FLAGS, Config
+from seatrial.runtime.config import NAMESPACE_FLAGS, Config, IDMap, Mount, MountIDMap
 from seatrial.runtime.document import member, quote
 from seatrial.runtime.errors import ConfigError
 from seatrial.runtime.validate_process import validate_process
@@ -95,22 +95,27 @@ def _mappings(config: Config) -> None:
             continue
         if config.namespace("user") is None:
             raise ConfigError(where, "needs a user namespace", "add one to linux.namespaces")
-        if len(mappings) > _MAPPING_LINES:
-            raise ConfigError(where, f"more than {_MAPPING_LINES} entries")
-        for field, name in (("container_id", "containerID"), ("host_id", "hostID")):
-            ranges = []
-            for index, mapping in enumerate(mappings):
-                start = getattr(mapping, field)
-                if mapping.size < 1:
-                    raise ConfigError(f"{where}[{index}].size", "less than 1")
-                if start + mapping.size > 2**32 - 1:
-                    raise ConfigError(f"{where}[{index}].{name}", "the range ends above 4294967294")
-                ranges.append((start, start + mapping.size, index))
-            ranges.sort()
-            for position in range(1, len(ranges)):
-                before, after = ranges[position - 1], ranges[position]
-                if after[0] < before[1]:
-                    raise ConfigError(f"{where}[{after[2]}].{name}", f"overlaps the range of {where}[{before[2]}]")
+        _ranges(mappings, where)
+
+
+def _ranges(mappings: list[IDMap], where: str) -> None:
+    """What the kernel refuses in a uid_map or gid_map."""
+    if len(mappings) > _MAPPING_LINES:
+        raise ConfigError(where, f"more than {_MAPPING_LINES} entries")
+    for field, name in (("container_id", "containerID"), ("host_id", "hostID")):
+        ranges = []
+        for index, mapping in enumerate(mappings):
+            start = getattr(mapping, field)
+            if mapping.size < 1:
+                raise ConfigError(f"{where}[{index}].size", "less than 1")
+            if start + mapping.size > 2**32 - 1:
+                raise ConfigError(f"{where}[{index}].{name}", "the range ends above 4294967294")
+            ranges.append((start, start + mapping.size, index))
+        ranges.sort()
+        for position in range(1, len(ranges)):
+            before, after = ranges[position - 1], ranges[position]
+            if after[0] < before[1]:
+                raise ConfigError(f"{where}[{after[2]}].{name}", f"overlaps the range of {where}[{before[2]}]")
 
 
 def _time_offsets(config: Config) -> None:
@@ -147,8 +152,32 @@ def _mounts(config: Config) -> None:
                 )
             if not mount.flags & mount_options.MS_REMOUNT:
                 _absolute(mount.source, f"{where}.source")
+        if mount.idmap is not None:
+            _idmap(mount, mount.idmap, where, config)
         if mount.copy_up and mount.fstype != "tmpfs":
             raise ConfigError(f"{where}.options", "tmpcopyup is for type tmpfs only")
+
+
+def _idmap(mount: Mount, idmap: MountIDMap, where: str, config: Config) -> None:
+    uids, gids = idmap.uid_mappings, idmap.gid_mappings
+    for one, other, given, missing in (
+        ("uidMappings", "gidMappings", uids, gids),
+        ("gidMappings", "uidMappings", gids, uids),
+    ):
+        if given and not missing:
+            raise ConfigError(f"{where}.{other}", f"missing; it is required with {one}")
+        _ranges(given, f"{where}.{one}")
+    member = f"{where}.uidMappings" if uids else f"{where}.options"
+    if not mount.flags & mount_options.MS_BIND:
+        raise ConfigError(member, "only a bind mount can be id-mapped", "is the option bind or rbind missing?")
+    if mount.flags & mount_options.MS_REMOUNT:
+        raise ConfigError(member, "a mount is id-mapped when it is made: not by remount")
+    if not uids and config.namespace("user") is None:
+        raise ConfigError(
+            member, "idmap without uidMappings and gidMappings takes the container's, which has no user namespace"
+        )
+    if config.rootless_euid:
+        raise ConfigError(member, "an id-mapped mount needs root: CAP_SYS_ADMIN where its filesystem was mounted")
 
 
 def _devices(config: Config) -> None:

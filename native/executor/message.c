@@ -52,6 +52,36 @@ int message_receive(int socket)
     return n == sizeof(head) && head.kind <= INT_MAX ? (int)head.kind : -EPROTO;
 }
 
+int message_receive_descriptor(int socket, uint32_t kind)
+{
+    struct head head;
+    struct iovec part = {&head, sizeof(head)};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
+    };
+    int with_close fd = -1;
+    ssize_t n;
+    do
+        n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    if (n == 0)
+        return -EPIPE;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(&fd, CMSG_DATA(c), sizeof(int));
+    if (n == sizeof(head) && head.kind == kind && fd < 0 && head.error > 0)
+        return -head.error;
+    if (n != sizeof(head) || head.kind != kind || fd < 0 || message.msg_flags & MSG_CTRUNC)
+        return -EPROTO;
+    return keep_open(&fd);
+}
+
 void message_warning(struct machine *m, const char *text)
 {
     message_send(m, MESSAGE_WARNING, 0, 0, text, -1);

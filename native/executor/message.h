@@ -7,4 +7,6 @@
 int message_send(struct machine *m, uint32_t kind, int32_t value, int32_t error, const char *text, int fd);
 /* The kind of the next message on a socket; 0 at its end; -errno. */
 int message_receive(int socket);
+/* The descriptor that a message of this kind carries, or -errno. */
+int message_receive_descriptor(int socket, uint32_t kind);
 void message_warning(struct machine *m, const char *text);

@@ -1,4 +1,4 @@
-/* mount, bind, bind_inside, bind_device: put something onto a container path.
+/* mount, bind, bind_mapped, bind_inside, bind_device: put something onto a container path.
  *
  * The target is looked up once and stays a descriptor; nothing is mounted by name.  After the mount the name is looked
  * up again: when it does not lead to the new mount, somebody exchanged the path, and the container does not start.
@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "attach.h"
+#include "message.h"
 #include "mounts.h"
 #include "paths.h"
 #include "proc.h"
@@ -163,13 +164,22 @@ int op_mount(struct machine *m, const struct op_mount *a)
     return mount_on(m, a->target, target, &request);
 }
 
-/* Bind `source` (a descriptor, or a path when `path` is not "") on the target. */
-static int bind_on(struct machine *m, int source, const char *path, const char *target_path, bool recursive, bool device)
+/* A detached mount that the parent makes for the running operation, with privileges that this process has given up. */
+static int tree_from_parent(struct machine *m)
+{
+    int r = message_send(m, MESSAGE_TREE, 0, 0, NULL, -1);
+    return r < 0 ? r : message_receive_descriptor(m->channel, MESSAGE_TREE);
+}
+
+/* Bind `source` (a descriptor, or a path when `path` is not "") on the target.  `made`: its detached mount, closed here;
+ * -ENOSYS: there is none, so by mount(2). */
+static int bind_on(
+    struct machine *m, int made, int source, const char *path, const char *target_path, bool recursive, bool device)
 {
     struct stat st;
     char name[32];
     const char *from = path;
-    int with_close tree = tree_clone(m, source, path, recursive);
+    int with_close tree = made;
     int with_close opened = -1;
     int object = *path ? tree : source;
     if (tree == -ENOSYS && *path)
@@ -210,14 +220,28 @@ static int bind_on(struct machine *m, int source, const char *path, const char *
 
 int bind_descriptor(struct machine *m, int source, const char *target)
 {
-    return bind_on(m, source, "", target, false, false);
+    return bind_on(m, tree_clone(m, source, "", false), source, "", target, false, false);
 }
 
 int op_bind(struct machine *m, const struct op_bind *a)
 {
     if (!*a->source)
         return -ENOENT;
-    return bind_on(m, AT_FDCWD, a->source, a->target, a->recursive != 0, false);
+    int tree = tree_clone(m, AT_FDCWD, a->source, a->recursive != 0);
+    /* The mapped root may have no way to the source: a volume below a directory that is for the host's root only. */
+    if (tree == -EACCES)
+        tree = tree_from_parent(m);
+    return bind_on(m, tree, AT_FDCWD, a->source, a->target, a->recursive != 0, false);
+}
+
+int op_bind_mapped(struct machine *m, const struct op_bind_mapped *a)
+{
+    if (!*a->source)
+        return -ENOENT;
+    int tree = tree_from_parent(m);
+    if (tree < 0)
+        return tree == -ENOSYS ? -EPROTO : tree;
+    return bind_on(m, tree, AT_FDCWD, a->source, a->target, a->recursive != 0, false);
 }
 
 int op_bind_inside(struct machine *m, const struct op_bind_inside *a)
@@ -226,12 +250,12 @@ int op_bind_inside(struct machine *m, const struct op_bind_inside *a)
     int with_close source = path_open(m, a->source, &how);
     if (source < 0)
         return source;
-    return bind_on(m, source, "", a->target, a->recursive != 0, false);
+    return bind_on(m, tree_clone(m, source, "", a->recursive != 0), source, "", a->target, a->recursive != 0, false);
 }
 
 int op_bind_device(struct machine *m, const struct op_bind_device *a)
 {
     if (!*a->source)
         return -ENOENT;
-    return bind_on(m, AT_FDCWD, a->source, a->target, false, true);
+    return bind_on(m, tree_clone(m, AT_FDCWD, a->source, false), AT_FDCWD, a->source, a->target, false, true);
 }

@@ -64,6 +64,7 @@ _FORMS: dict[str, tuple[str, str]] = {
     "open_root": ("open root {path}", "{bind_text}"),
     "mount": ("mount {source} on {target}", "type {fstype}, {flags_text}, {data}"),
     "bind": ("bind {source} on {target}", "{recursive_text}"),
+    "bind_mapped": ("bind {source} on {target}", "{recursive_text}, id-mapped{map_text}"),
     "bind_inside": ("bind container path {source} on {target}", "{recursive_text}"),
     "remount": ("remount {target}", "{flags_text}, {clear_text}, {data}, {bind_text}"),
     "mount_attr": ("set mount attributes of {target}", "{flags_text}, {clear_text}, {recursive_text}"),
@@ -191,6 +192,13 @@ def _recursive(words: dict[str, Any]) -> None:
     _flag(words, "recursive", "recursive")
 
 
+def _bind_mapped(words: dict[str, Any]) -> None:
+    _recursive(words)
+    reach = " with all below it" if words["map_recursive"] else ""
+    lines = [f"{key[0]} {' '.join(words[key].splitlines())}" for key in ("uids", "gids") if words[key]]
+    words["map_text"] = f"{reach}: {'; '.join(lines) or 'as the container'}"
+
+
 def _remount(words: dict[str, Any]) -> None:
     words["flags_text"] = _bits(words["set"], _MOUNT_FLAGS) or "no flags"
     words["clear_text"] = f"clear {_bits(words['clear'], _MOUNT_FLAGS)}" if words["clear"] else ""
@@ -259,6 +267,7 @@ _SPECIAL: dict[str, Any] = {
     "open_root": _open_root,
     "mount": _mount,
     "bind": _recursive,
+    "bind_mapped": _bind_mapped,
     "bind_inside": _recursive,
     "remount": _remount,
     "mount_attr": _mount_attr,

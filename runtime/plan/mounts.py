@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seatrial.runtime.idmap import map_text
 from seatrial.runtime.mount_options import (
     MOUNT_ATTR_RDONLY,
     MS_BIND,
@@ -63,7 +64,7 @@ def make_mounts(config: Config, environment: Environment) -> list[Operation]:
 def _mount(mount: Mount, config: Config, environment: Environment) -> list[Operation]:
     flags, target = mount.flags, mount.destination
     if flags & MS_BIND:
-        operations = [op.bind(mount.source, target, 1 if flags & MS_REC else 0)]
+        operations = [_bind(mount)]
         asked = flags & ~(MS_BIND | MS_REC | MS_REMOUNT)
         if asked or mount.cleared_flags:
             # mount(2) ignores other flags with MS_BIND: they take a second step.
@@ -80,6 +81,15 @@ def _mount(mount: Mount, config: Config, environment: Environment) -> list[Opera
     mode = _REAL_DIRECTORY if mount.fstype in ("proc", "sysfs") else 0
     # An empty source would leave an empty field in /proc/PID/mountinfo, which many readers cannot parse.
     return [op.mount(mount.source or mount.fstype, target, mount.fstype, flags, mount.data, mode)]
+
+
+def _bind(mount: Mount) -> Operation:
+    recursive = 1 if mount.flags & MS_REC else 0
+    idmap = mount.idmap
+    if idmap is None:
+        return op.bind(mount.source, mount.destination, recursive)
+    uids, gids = map_text(idmap.uid_mappings).decode(), map_text(idmap.gid_mappings).decode()
+    return op.bind_mapped(mount.source, mount.destination, recursive, uids, gids, 1 if idmap.recursive else 0)
 
 
 def _stays_writable(mount: Mount) -> bool:

@@ -147,6 +147,10 @@ def bind(source: str, target: str, recursive: int = 0) -> Operation:
     return Operation("bind", source, target, recursive)
 
 
+def bind_mapped(source: str, target: str, recursive: int, uids: str, gids: str, map_recursive: int) -> Operation:
+    return Operation("bind_mapped", source, target, recursive, uids, gids, map_recursive)
+
+
 def bind_inside(source: str, target: str, recursive: int = 0) -> Operation:
     return Operation("bind_inside", source, target, recursive)
 

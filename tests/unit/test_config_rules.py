@@ -49,6 +49,10 @@ def namespaces(*more: dict[str, Any], without: str = "") -> list[dict[str, Any]]
     return [*listed, *more]
 
 
+def bound(*words: str, **members: Any) -> dict[str, Any]:
+    return {"destination": "/x", "type": "none", "source": "/", "options": ["bind", *words], **members}
+
+
 # (members to set, JSON path of the error, part of its text)
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     *(
@@ -97,15 +101,34 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "size=1",
     ),
     ({"mounts": [{"destination": "/x", "type": "proc", "options": ["tmpcopyup"]}]}, "mounts[0].options", "tmpfs only"),
+    ({"mounts": [bound(uidMappings=[MAP])]}, "mounts[0].gidMappings", "required with uidMappings"),
+    ({"mounts": [bound(gidMappings=[MAP])]}, "mounts[0].uidMappings", "required with gidMappings"),
     (
-        {"mounts": [{"destination": "/x", "type": "tmpfs", "uidMappings": [MAP]}]},
-        "mounts[0].uidMappings",
-        "without gidMappings",
+        {"mounts": [bound(uidMappings=[MAP, MAP], gidMappings=[MAP])]},
+        "mounts[0].uidMappings[1].containerID",
+        "overlaps",
     ),
     (
-        {"mounts": [{"destination": "/x", "type": "tmpfs", "gidMappings": [MAP]}]},
-        "mounts[0].gidMappings",
-        "without uidMappings",
+        {"mounts": [bound(uidMappings=[MAP], gidMappings=[{**MAP, "size": 0}])]},
+        "mounts[0].gidMappings[0].size",
+        "less than 1",
+    ),
+    *(
+        ({"mounts": [{**bound(**maps), "options": [*options, *words]}]}, f"mounts[0].{member}", "only a bind mount")
+        for options in ([], ["nosuid"])
+        for maps, words, member in (
+            ({}, ["idmap"], "options"),
+            ({"uidMappings": [MAP], "gidMappings": [MAP]}, [], "uidMappings"),
+            ({"uidMappings": [MAP], "gidMappings": [MAP]}, ["ridmap"], "uidMappings"),
+        )
+    ),
+    *(
+        ({"mounts": [bound(word)]}, "mounts[0].options", "has no user namespace") for word in ("idmap", "ridmap")
+    ),
+    (
+        {"mounts": [bound("remount", uidMappings=[MAP], gidMappings=[MAP])]},
+        "mounts[0].uidMappings",
+        "when it is made",
     ),
     # hooks
     *(
@@ -246,12 +269,6 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"process.selinuxLabel": "x"}, "process.selinuxLabel"),
     ({"process.execCPUAffinity": {"final": "0"}}, "process.execCPUAffinity"),
     ({"process.scheduler": {"policy": "SCHED_ISO"}}, "process.scheduler.policy"),
-    ({"mounts": [{"destination": "/x", "source": "/", "options": ["bind", "idmap"]}]}, "mounts[0].options[1]"),
-    ({"mounts": [{"destination": "/x", "source": "/", "options": ["ridmap", "rbind"]}]}, "mounts[0].options[0]"),
-    (
-        {"mounts": [{"destination": "/x", "source": "/", "type": "x", "uidMappings": [MAP], "gidMappings": [MAP]}]},
-        "mounts[0].uidMappings",
-    ),
     ({"linux.netDevices": {"eth0": {}}}, "linux.netDevices"),
     ({"linux.intelRdt": {}}, "linux.intelRdt"),
     ({"linux.memoryPolicy": {"mode": "MPOL_LOCAL"}}, "linux.memoryPolicy"),
@@ -281,6 +298,17 @@ ACCEPTED: list[dict[str, Any]] = [
     {"linux.seccomp": seccomp(listenerPath="/nosuch")},
     {"linux.namespaces": namespaces(TIME), "linux.timeOffsets": {"boottime": {"secs": -5, "nanosecs": 999999999}}},
     {"linux.namespaces": namespaces(USER), "linux.uidMappings": [MAP], "linux.gidMappings": [MAP]},
+    *(
+        {
+            "mounts": [bound(word)],
+            "linux.namespaces": namespaces(USER),
+            "linux.uidMappings": [MAP],
+            "linux.gidMappings": [MAP],
+        }
+        for word in ("idmap", "ridmap")
+    ),
+    {"mounts": [bound(uidMappings=[MAP], gidMappings=[MAP])]},
+    {"mounts": [bound("idmap", uidMappings=[MAP], gidMappings=[MAP])]},
     {"linux.namespaces": []},
     {"hooks": {}},
     {"annotations": {}},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from oci_documents import plain, put, text
 
-from seatrial.runtime.config import Config, DeviceRule, Namespace
+from seatrial.runtime.config import Config, DeviceRule, IDMap, MountIDMap, Namespace
 from seatrial.runtime.load import parse_config
 
 
@@ -97,6 +97,24 @@ def test_a_bind_mount_is_made_by_its_option(fstype: str | None) -> None:
 def test_type_bind_alone_is_no_bind_mount() -> None:
     (mount,) = convert(mounts=[{"destination": "/d", "source": "/s", "type": "bind"}]).mounts
     assert (mount.fstype, mount.flags) == ("bind", 0)
+
+
+def test_an_id_mapped_mount() -> None:
+    line = {"containerID": 1, "hostID": 2, "size": 3}
+    other = {"containerID": 4, "hostID": 5, "size": 6}
+    maps = {"uidMappings": [line], "gidMappings": [other]}
+
+    def idmap(*options: str, **members: Any) -> MountIDMap | None:
+        entry = {"destination": "/d", "source": "/s", "options": ["rbind", *options], **members}
+        return convert(mounts=[entry]).mounts[0].idmap
+
+    uid, gid = IDMap(container_id=1, host_id=2, size=3), IDMap(container_id=4, host_id=5, size=6)
+    own = MountIDMap(uid_mappings=[uid], gid_mappings=[gid])
+    assert idmap() is None
+    assert idmap(**maps) == idmap("idmap", **maps) == own
+    assert idmap("ridmap", **maps) == own.replace(recursive=True)
+    assert idmap("idmap") == MountIDMap()
+    assert idmap("ridmap") == MountIDMap(recursive=True)
 
 
 def test_a_mount_keeps_its_parts() -> None:

@@ -132,12 +132,15 @@ def test_tmpcopyup() -> None:
     assert not Options([]).copy_up
 
 
-@pytest.mark.parametrize("word", ["idmap", "ridmap"])
-def test_idmap_never_becomes_data(word: str) -> None:
-    with pytest.raises(ValueError, match=word):
-        Options(["bind", word])
+@pytest.mark.parametrize(
+    ("words", "idmap"),
+    [([], None), (["idmap"], False), (["ridmap"], True), (["ridmap", "idmap"], False), (["idmap", "ridmap"], True)],
+)
+def test_idmap_never_becomes_data(words: list[str], idmap: bool | None) -> None:
+    options = Options(["bind", *words])
+    assert (options.idmap, options.data) == (idmap, "")
 
 
 def test_known_options_are_those_of_the_table() -> None:
-    table = {*SET, *(off for _, off in PAIRS), *PROPAGATION, *RECURSIVE, "defaults", "tmpcopyup"}
+    table = {*SET, *(off for _, off in PAIRS), *PROPAGATION, *RECURSIVE, "defaults", "tmpcopyup", "idmap", "ridmap"}
     assert known() == sorted(table)

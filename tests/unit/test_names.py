@@ -111,7 +111,7 @@ def test_features_say_what_is_there() -> None:
     said = features.features()
     assert said["ociVersionMin"] == "1.0.0"
     assert said["mountOptions"] == mount_options.known()
-    assert "idmap" not in said["mountOptions"]
+    assert {"idmap", "ridmap"} < set(said["mountOptions"])
     linux = said["linux"]
     assert "SCMP_ACT_NOTIFY" not in linux["seccomp"]["actions"]
     assert "SCMP_ACT_ERRNO" in linux["seccomp"]["actions"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from plan_configs import compiled, config, lines, mount
+from plan_configs import compiled, config, lines, mount, names
 
-from seatrial.runtime.config import Config, Device, Mount, Namespace
+from seatrial.runtime.config import Config, Device, IDMap, Mount, MountIDMap, Namespace
 from seatrial.runtime.plan.devices import makedev
 from seatrial.runtime.plan.environment import CgroupHierarchy
 
@@ -50,6 +50,26 @@ def test_propagation_follows_the_mount_in_order_and_attributes_come_last() -> No
         "set mount attributes of /m (set ro, recursive)",
         "pivot_root",
     ]
+
+
+def test_an_id_mapped_bind_mount_is_made_by_the_parent() -> None:
+    maps = MountIDMap(
+        uid_mappings=[IDMap(container_id=0, host_id=1000, size=2), IDMap(container_id=5, host_id=9, size=1)],
+        gid_mappings=[IDMap(container_id=0, host_id=3, size=4)],
+    )
+    mounts = [
+        mount("/own", "bind", "/src", BIND | REC | RO, idmap=maps, propagation_flags=[SHARED]),
+        mount("/container", "bind", "/src", BIND, idmap=MountIDMap(recursive=True), rec_attr_set=8),
+    ]
+    plan = compiled(config(mounts=mounts))
+    assert lines(plan, "bind_mapped", "remount", "propagate", "mount_attr") == [
+        "bind /src on /own (recursive, id-mapped: u 0 1000 2 5 9 1; g 0 3 4)",
+        "remount /own (ro)",
+        "set propagation of /own (shared)",
+        "bind /src on /container (id-mapped with all below it: as the container)",
+        "set mount attributes of /container (set noexec, recursive)",
+    ]
+    assert plan.operations[names(plan).index("bind_mapped")].values[3:] == ("0 1000 2\n5 9 1\n", "0 3 4\n", 0)
 
 
 @pytest.mark.parametrize("fstype", ["proc", "sysfs", "mqueue", "devpts", "ext4"])
