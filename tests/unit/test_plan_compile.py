@@ -387,7 +387,7 @@ def test_tests_see_every_operation_that_a_config_can_ask_for() -> None:
     seen = {name for one in every_config() for name in names(compiled(one, **LAUNCH))}
     elsewhere = {
         "death_signal", "bind_inside",  # library and later work
-        "bind", "mount_attr", "propagate", "copy_up", "move_root", "chroot",  # test_plan_mounts
+        "bind", "bind_mapped", "mount_attr", "propagate", "copy_up", "move_root", "chroot",  # test_plan_mounts
         "seccomp",  # test_seccomp_plan
         "domainname", "personality", "scheduler", "io_priority",  # test_process_attributes
     }  # fmt: skip
