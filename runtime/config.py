@@ -90,7 +90,7 @@ class WeightDevice(Record):
     major: int
     minor: int
     weight: int | None = None  # 10 to 1000
-    leaf_weight: int | None = None  # v1 only
+    leaf_weight: int | None = None  # v1 with the CFQ scheduler (before Linux 5.0)
 
 
 class ThrottleDevice(Record):
@@ -129,7 +129,9 @@ class Resources(Record):
     memory_limit: int | None = None
     memory_reservation: int | None = None
     memory_swap: int | None = None  # memory + swap, as in OCI and v1
-    memory_swappiness: int | None = None
+    memory_kernel: int | None = None  # v1, kernels before 5.16
+    memory_kernel_tcp: int | None = None  # v1
+    memory_swappiness: int | None = None  # v1
     memory_disable_oom_killer: bool | None = None
     memory_use_hierarchy: bool | None = None  # v1; kernels since 5.11 know nothing else
     memory_check_before_update: bool = False
@@ -144,7 +146,7 @@ class Resources(Record):
     cpuset_mems: str | None = None
     pids_limit: int | None = None
     blkio_weight: int | None = None  # 10 to 1000
-    blkio_leaf_weight: int | None = None  # v1 only
+    blkio_leaf_weight: int | None = None  # v1 with the CFQ scheduler (before Linux 5.0)
     blkio_weight_devices: list[WeightDevice] = []
     blkio_read_bps: list[ThrottleDevice] = []
     blkio_write_bps: list[ThrottleDevice] = []
@@ -155,6 +157,18 @@ class Resources(Record):
     net_priorities: list[InterfacePriority] = []  # v1 only
     rdma: dict[str, RdmaLimit] = {}  # device -> limits
     unified: dict[str, str] = {}  # cgroup v2 file -> value, written last
+
+    def has_io(self) -> bool:
+        """Whether anything of blockIO is given."""
+        return bool(
+            self.blkio_weight is not None
+            or self.blkio_leaf_weight is not None
+            or self.blkio_weight_devices
+            or self.blkio_read_bps
+            or self.blkio_write_bps
+            or self.blkio_read_iops
+            or self.blkio_write_iops
+        )
 
 
 class Cgroup(Record):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from seatrial.runtime.checkpoint import CriuOptions
-    from seatrial.runtime.config import Config
+    from seatrial.runtime.config import Config, Resources
     from seatrial.runtime.process import Process
 else:
     import _signal
@@ -164,6 +164,7 @@ class Container:
             elif process.to_config() != config.process:
                 config = config.replace(process=process.to_config())
                 state.config = config.to_json()
+                self._config = config
             process.begin()
             self._process = process
             creation = Creation(self._directory, state, config, process, self._log)
@@ -268,6 +269,25 @@ class Container:
         started, and for now UnsupportedError.
         """
         raise _no_criu("restore", self.id)
+
+    def set(self, change: Config | Resources) -> None:
+        """Change the container's limits; a paused container stays paused.
+
+        Resources: what they give (is not None, not empty) is written, the rest stays.  Config: the container's
+        configuration with other ``cgroups.resources``; a member that has become None is forgotten, not reset.  Device
+        rules are replaced when they are given and differ.  All or nothing: after an error the limits are as before.
+
+        Raises StateError when the container is stopped or not yet created, ConfigError, UsageError (a Config that
+        differs in more than limits), SyscallError.
+        """
+        from seatrial.runtime.update import update
+
+        with Operation(self, seconds=_LOCK_SECONDS):
+            state = self._existing()
+            status = status_of(self._directory, state)
+            if status in (STOPPED, CREATING):
+                raise StateError(f"container {self.id} is {status}", "only a created or running container has limits")
+            self._config = update(self._directory, state, change, self._log)
 
     def destroy(self, *, force: bool = False) -> None:
         """Remove a stopped container: what is left in its cgroups, the cgroups, its state; then run poststop hooks.

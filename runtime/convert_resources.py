@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from seatrial.runtime.config import Config, DeviceRule, Resources
+from seatrial.runtime.config import (
+    Config,
+    DeviceRule,
+    HugepageLimit,
+    InterfacePriority,
+    RdmaLimit,
+    Resources,
+    ThrottleDevice,
+    WeightDevice,
+)
 from seatrial.runtime.default_devices import complete_rules
 from seatrial.runtime.document import member
-from seatrial.runtime.errors import ConfigError, UnsupportedError
+from seatrial.runtime.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +28,8 @@ _FIELDS = (
     ("memory", "limit", "memory_limit", True),
     ("memory", "reservation", "memory_reservation", True),
     ("memory", "swap", "memory_swap", True),
+    ("memory", "kernel", "memory_kernel", True),
+    ("memory", "kernelTCP", "memory_kernel_tcp", True),
     ("memory", "swappiness", "memory_swappiness", False),
     ("memory", "disableOOMKiller", "memory_disable_oom_killer", False),
     ("memory", "useHierarchy", "memory_use_hierarchy", False),
@@ -33,6 +44,16 @@ _FIELDS = (
     ("cpu", "mems", "cpuset_mems", True),
     ("cpu", "idle", "cpu_idle", False),
     ("pids", "limit", "pids_limit", False),
+    ("blockIO", "weight", "blkio_weight", True),
+    ("blockIO", "leafWeight", "blkio_leaf_weight", True),
+    ("network", "classID", "net_class_id", True),
+)
+
+_THROTTLES = (
+    ("throttleReadBpsDevice", "blkio_read_bps"),
+    ("throttleWriteBpsDevice", "blkio_write_bps"),
+    ("throttleReadIOPSDevice", "blkio_read_iops"),
+    ("throttleWriteIOPSDevice", "blkio_write_iops"),
 )
 
 
@@ -42,50 +63,56 @@ def convert_resources(block: dict[str, Any], config: Config, listed_devices: set
     `listed_devices` are the paths of linux.devices: a default device that it redefines gets no default rule.
     Raises ConfigError.
     """
-    _refuse_unsupported(block)
+    resources = limits(block)
+    rules: list[DeviceRule] = []
+    for index, entry in enumerate(block.get("devices", ())):
+        rules += _device_rules(entry, f"{_PATH}.devices[{index}]")
+    resources.devices = complete_rules(rules, listed_devices)
+    config.cgroups.resources = resources
+
+
+def limits(block: dict[str, Any]) -> Resources:
+    """A checked resources block without its devices.  Raises ConfigError."""
     resources = Resources()
     for group, name, field, zero_is_unset in _FIELDS:
         if group in block:
             value = block[group].get(name)
             if value is not None and not (zero_is_unset and not value):
                 setattr(resources, field, value)
-    rules: list[DeviceRule] = []
-    for index, entry in enumerate(block.get("devices", ())):
-        rules += _device_rules(entry, f"{_PATH}.devices[{index}]")
-    resources.devices = complete_rules(rules, listed_devices)
+    if "blockIO" in block:
+        _block_io(block["blockIO"], resources)
+    if "hugepageLimits" in block:
+        resources.hugepage_limits = [
+            HugepageLimit(page_size=entry["pageSize"], limit=entry["limit"]) for entry in block["hugepageLimits"]
+        ]
+    for entry in block.get("network", {}).get("priorities", ()):
+        resources.net_priorities.append(InterfacePriority(name=entry["name"], priority=entry["priority"]))
+    for device, entry in block.get("rdma", {}).items():
+        resources.rdma[device] = RdmaLimit(hca_handles=entry.get("hcaHandles"), hca_objects=entry.get("hcaObjects"))
     for key, value in block.get("unified", {}).items():
         if "/" in key or "." not in key.strip("."):
             raise ConfigError(member(f"{_PATH}.unified", key), "not the name of a cgroup v2 file")
         resources.unified[key] = value
-    config.cgroups.resources = resources
+    return resources
 
 
-def _refuse_unsupported(block: dict[str, Any]) -> None:
-    memory = block.get("memory", {})
-    for name in ("kernel", "kernelTCP"):
-        if memory.get(name):
-            raise UnsupportedError(f"{_PATH}.memory.{name}", "kernels since 5.16 have no such limit")
-    if memory.get("useHierarchy") is False:
-        raise UnsupportedError(f"{_PATH}.memory.useHierarchy", "kernels since 5.11 always account for children")
-    for name in ("weight", "leafWeight"):
-        if block.get("blockIO", {}).get(name):
-            raise UnsupportedError(f"{_PATH}.blockIO.{name}")
-    for name in (
-        "weightDevice",
-        "throttleReadBpsDevice",
-        "throttleWriteBpsDevice",
-        "throttleReadIOPSDevice",
-        "throttleWriteIOPSDevice",
-    ):
-        if block.get("blockIO", {}).get(name):
-            raise UnsupportedError(f"{_PATH}.blockIO.{name}")
-    if block.get("hugepageLimits"):
-        raise UnsupportedError(f"{_PATH}.hugepageLimits")
-    for name in ("classID", "priorities"):
-        if block.get("network", {}).get(name):
-            raise UnsupportedError(f"{_PATH}.network.{name}")
-    if block.get("rdma"):
-        raise UnsupportedError(f"{_PATH}.rdma")
+def _block_io(block: dict[str, Any], resources: Resources) -> None:
+    for entry in block.get("weightDevice", ()):
+        resources.blkio_weight_devices.append(
+            WeightDevice(
+                major=entry["major"],
+                minor=entry["minor"],
+                weight=entry.get("weight") or None,
+                leaf_weight=entry.get("leafWeight") or None,
+            )
+        )
+    for name, field in _THROTTLES:
+        entries = block.get(name, ())
+        setattr(
+            resources,
+            field,
+            [ThrottleDevice(major=entry["major"], minor=entry["minor"], rate=entry["rate"]) for entry in entries],
+        )
 
 
 def _device_rules(entry: dict[str, Any], path: str) -> list[DeviceRule]:

@@ -54,7 +54,7 @@ class Creation:
     def perform(self, gate: bool) -> None:
         """Everything up to the start signal; with `gate` that comes from another process, else from `run`."""
         try:
-            self.cgroup.create()
+            self.cgroup.create(self.config.cgroups.resources)
         except BaseException:
             self.state.cgroup_paths = {}  # not ours: the teardown must not touch it
             raise

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from seatrial.runtime.config import Config, Resources
+from seatrial.runtime.document import member, quote
 from seatrial.runtime.errors import ConfigError
 
 _HIGHEST_CPU = 65536
+_WHITE = frozenset(" \t\n\v\f\r/\0")
 
 
 def validate_cgroups(config: Config) -> None:
@@ -18,14 +20,31 @@ def validate_cgroups(config: Config) -> None:
     _cpu(resources)
     if resources.pids_limit is not None and resources.pids_limit < -1:
         raise ConfigError("linux.resources.pids.limit", "less than -1, which is unlimited")
+    _block_io(resources)
+    if resources.hugepage_limits:
+        from seatrial.runtime.spec.schema import is_page_size
+
+        for index, entry in enumerate(resources.hugepage_limits):
+            # It becomes a part of a file's name: nothing that could lead to another file may be in it.
+            if not is_page_size(entry.page_size):
+                raise ConfigError(f"linux.resources.hugepageLimits[{index}].pageSize", "expected a size such as 2MB")
+    for index, priority in enumerate(resources.net_priorities):
+        if not priority.name or len(priority.name) > 15 or not _WHITE.isdisjoint(priority.name):
+            where = f"linux.resources.network.priorities[{index}].name"
+            raise ConfigError(where, f"{quote(priority.name)} is not the name of an interface")
+    for device, limit in resources.rdma.items():
+        if not device or not _WHITE.isdisjoint(device):
+            raise ConfigError(member("linux.resources.rdma", device), "not the name of a device")
+        if limit.hca_handles is None and limit.hca_objects is None:
+            raise ConfigError(member("linux.resources.rdma", device), "needs hcaHandles or hcaObjects")
 
 
 def _memory(resources: Resources) -> None:
     where = "linux.resources.memory"
-    for name in ("limit", "reservation", "swap"):
+    for name in ("limit", "reservation", "swap", "kernel", "kernel_tcp"):
         value = getattr(resources, f"memory_{name}")
         if value is not None and value < -1:
-            raise ConfigError(f"{where}.{name}", "less than -1, which is unlimited")
+            raise ConfigError(f"{where}.{name.replace('_tcp', 'TCP')}", "less than -1, which is unlimited")
     swappiness = resources.memory_swappiness
     if swappiness is not None and not 0 <= swappiness <= 100:
         raise ConfigError(f"{where}.swappiness", "not between 0 and 100")
@@ -44,6 +63,40 @@ def _cpu(resources: Resources) -> None:
     for name, text in (("cpus", resources.cpuset_cpus), ("mems", resources.cpuset_mems)):
         if text is not None and not is_number_list(text):
             raise ConfigError(f"{where}.{name}", "expected numbers and ranges such as 0-2,7")
+
+
+def _block_io(resources: Resources) -> None:
+    where = "linux.resources.blockIO"
+    _weight(f"{where}.weight", resources.blkio_weight)
+    _weight(f"{where}.leafWeight", resources.blkio_leaf_weight)
+    for index, device in enumerate(resources.blkio_weight_devices):
+        entry = f"{where}.weightDevice[{index}]"
+        _device(entry, device.major, device.minor)
+        if device.weight is None and device.leaf_weight is None:
+            raise ConfigError(entry, "needs weight or leafWeight")
+        _weight(f"{entry}.weight", device.weight)
+        _weight(f"{entry}.leafWeight", device.leaf_weight)
+    for name, throttles in (
+        ("throttleReadBpsDevice", resources.blkio_read_bps),
+        ("throttleWriteBpsDevice", resources.blkio_write_bps),
+        ("throttleReadIOPSDevice", resources.blkio_read_iops),
+        ("throttleWriteIOPSDevice", resources.blkio_write_iops),
+    ):
+        for index, throttle in enumerate(throttles):
+            _device(f"{where}.{name}[{index}]", throttle.major, throttle.minor)
+            if throttle.rate < 0:
+                raise ConfigError(f"{where}.{name}[{index}].rate", "less than 0")
+
+
+def _weight(where: str, value: int | None) -> None:
+    if value is not None and not 10 <= value <= 1000:
+        raise ConfigError(where, "not between 10 and 1000")
+
+
+def _device(where: str, major: int, minor: int) -> None:
+    for name, number, highest in (("major", major, 0xFFF), ("minor", minor, 0xFFFFF)):  # dev_t: 12 and 20 bits
+        if not 0 <= number <= highest:
+            raise ConfigError(f"{where}.{name}", f"not between 0 and {highest}")
 
 
 def is_number_list(text: str) -> bool:

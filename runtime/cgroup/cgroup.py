@@ -1,7 +1,7 @@
 """A container's cgroup, whatever the hierarchy: what `place` and `from_paths` return.
 
-Life: ``create`` -> ``fd`` or ``join`` -> ``apply`` -> ... -> ``kill_all`` -> ``remove``.  When `create` raises, it has
-removed what it made, and the cgroup is not ours: neither kill nor remove it.
+Life: ``create`` -> ``fd`` or ``join`` -> ``apply`` -> ``change`` ... -> ``kill_all`` -> ``remove``.  When `create`
+raises, it has removed what it made, and the cgroup is not ours: neither kill nor remove it.
 
 Errors: runtime.errors.SyscallError names call, file and value ("write 7 to /sys/fs/cgroup/pids/x/pids.max: EINVAL");
 StateError when a cgroup is in use; UnsupportedError for a limit that this version of cgroups does not have.
@@ -13,12 +13,13 @@ import errno
 import os
 import time
 
-from seatrial.runtime.cgroup.files import ABSENT, children, pids_in, write
+from seatrial.runtime.cgroup.files import ABSENT, children, pids_in, read, write
 from seatrial.runtime.errors import SeatrialError, StateError, SyscallError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from seatrial.runtime.config import Resources
+    from seatrial.runtime.cgroup.undo import Undo
+    from seatrial.runtime.config import DeviceRule, Resources
 
 SIGKILL = 9
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)  # to an unprivileged user
@@ -34,13 +35,14 @@ class Cgroup:
     directory.  Controllers that share a hierarchy share the directory.
     """
 
-    __slots__ = ("paths", "tolerant")
+    __slots__ = ("paths", "tolerant", "undo")
 
     version = 0  # 1 (v1 and hybrid) or 2
 
     def __init__(self, paths: dict[str, str], tolerant: bool = False) -> None:
         self.paths = paths
         self.tolerant = tolerant  # rootless, no path asked for: a hierarchy that refuses us is left out
+        self.undo: Undo | None = None  # what `change` has to write back if it fails
 
     def directories(self) -> list[str]:
         """The directories, each once, in join order."""
@@ -52,9 +54,10 @@ class Cgroup:
 
     # -- making and joining ---------------------------------------------------------------------------------------
 
-    def create(self) -> None:
+    def create(self, resources: Resources | None = None) -> None:
         """Make the directories and their parents; an existing cgroup is taken if it is empty and not frozen.
 
+        `resources` are the limits that are to come: not every place has every controller (v2: threaded cgroups).
         StateError when it has processes (in it or below), or when it or an ancestor is frozen.
         """
         for directory in self.directories():
@@ -67,7 +70,7 @@ class Cgroup:
         try:
             for directory in self.directories():
                 try:
-                    self._create_one(directory, made)
+                    self._create_one(directory, made, resources)
                 except SyscallError as error:
                     if not (self.tolerant and error.errno in _REFUSED):
                         raise
@@ -82,7 +85,7 @@ class Cgroup:
                     break  # the error on its way out says more
             raise
 
-    def _create_one(self, directory: str, made: list[str]) -> None:
+    def _create_one(self, directory: str, made: list[str], resources: Resources | None) -> None:
         make_directories(directory, made)
 
     def fd(self) -> int:
@@ -128,6 +131,45 @@ class Cgroup:
     def apply(self, resources: Resources) -> None:
         """Write the limits that are given; None leaves the kernel's value alone."""
         raise NotImplementedError
+
+    def apply_devices(self, rules: list[DeviceRule]) -> None:
+        """Put device rules in the place of those that are there."""
+        raise NotImplementedError
+
+    def change(self, resources: Resources) -> Undo:
+        """`apply`, all or nothing: when a write fails, those before it are taken back, in reverse order.
+
+        Device rules are left alone.  The Undo returned takes the whole change back.
+        """
+        from seatrial.runtime.cgroup.undo import Undo
+
+        undo = self.undo = Undo()
+        try:
+            self.apply(resources.replace(devices=[]))
+        except SeatrialError as error:
+            problems = undo.run()
+            if problems:
+                error.hint = "; ".join([error.hint, *problems] if error.hint else problems)
+            raise
+        finally:
+            self.undo = None
+        return undo
+
+    def put(self, directory: str, name: str, value: str | int, hint: str = "", back: list[str] | None = None) -> None:
+        """Write a limit, and note how to take that back while `change` is at work.
+
+        `back`: the lines that restore the file; None: what can be read from it now.
+        """
+        if self.undo is None:
+            write(directory, name, value, hint)
+            return
+        if back is None:
+            try:
+                back = [read(directory, name)]
+            except SyscallError:
+                back = []  # absent, as the write will tell; or write-only: it cannot be taken back
+        write(directory, name, value, hint)
+        self.undo.note(directory, name, back)
 
     def delegate(self, uid: int) -> None:
         """Give the cgroup to a host uid where the kernel delegates safely: on v2.  Elsewhere it stays the runtime's."""

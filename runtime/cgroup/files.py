@@ -47,13 +47,26 @@ def write(directory: str, name: str, value: str | int, hint: str = "") -> None:
 
 
 def pids_in(directory: str) -> list[int]:
-    """The processes in one cgroup: none when it is absent, or threaded (its processes count in the domain above)."""
+    """The processes in one cgroup; none when it is absent.
+
+    A threaded cgroup lists threads only (its cgroup.procs: EOPNOTSUPP): the processes that they belong to count.
+    """
     try:
         return [int(word) for word in read(directory, "cgroup.procs").split()]
     except SyscallError as error:
-        if error.errno in (*ABSENT, errno.EOPNOTSUPP):
+        if error.errno in ABSENT:
             return []
-        raise
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+    return list(dict.fromkeys(_process_of(word) for word in read_or(directory, "cgroup.threads", "").split()))
+
+
+def _process_of(thread: str) -> int:
+    """The process of a thread, itself when it has ended meanwhile."""
+    for line in read_or(f"/proc/{thread}", "status", "").splitlines():
+        if line.startswith("Tgid:"):
+            return int(line[5:])
+    return int(thread)
 
 
 def children(directory: str) -> list[str]:

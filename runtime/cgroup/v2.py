@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from seatrial.runtime.cgroup.cgroup import SIGKILL, Cgroup, make_directories
-from seatrial.runtime.cgroup.files import read, read_or, write
+from seatrial.runtime.cgroup.files import read_or, write
 from seatrial.runtime.cgroup.freezer import freeze_v2, thaw_v2
 from seatrial.runtime.errors import ConfigError, SeatrialError, StateError, SyscallError, UnsupportedError
 
@@ -32,15 +31,12 @@ class CgroupV2(Cgroup):
         """The directory."""
         return self.paths[""]
 
-    def _create_one(self, directory: str, made: list[str]) -> None:
+    def _create_one(self, directory: str, made: list[str], resources: Resources | None) -> None:
         make_directories(directory, made)
+        if read_or(directory, "cgroup.type", "domain") in ("domain invalid", "threaded"):
+            self._make_threaded(directory, made, resources)
         if self._missing(CONTROLLERS):
             self._enable(CONTROLLERS)
-        kind = read_or(directory, "cgroup.type", "domain")
-        if kind == "domain invalid":
-            raise StateError(
-                f"cgroup {directory} is {kind}: an ancestor is threaded", "choose another linux.cgroupsPath"
-            )
 
     def _missing(self, controllers: tuple[str, ...]) -> bool:
         have = read_or(self.path, "cgroup.controllers", "").split()
@@ -69,30 +65,53 @@ class CgroupV2(Cgroup):
                     except SyscallError:
                         pass
 
+    def _make_threaded(self, directory: str, made: list[str], resources: Resources | None) -> None:
+        """Below a threaded cgroup there are only threaded ones, and they have no controllers of whole processes."""
+        limit = _limit_of_a_domain(resources) if resources is not None else ""
+        if limit:
+            raise StateError(
+                f"cgroup {directory} is below a threaded one: no place for {limit}", "choose another linux.cgroupsPath"
+            )
+        for level in [*made, directory]:
+            if read_or(level, "cgroup.type", "") == "domain invalid":
+                write(level, "cgroup.type", "threaded", "an ancestor is threaded")
+
     # -- limits ---------------------------------------------------------------------------------------------------
 
     def apply(self, resources: Resources) -> None:
-        """pids, memory, cpu, devices, cpuset, then `unified`."""
-        if resources.memory_swappiness is not None:
-            raise UnsupportedError("linux.resources.memory.swappiness", "cgroup v2 has no such control")
-        if resources.memory_disable_oom_killer:
-            raise UnsupportedError("linux.resources.memory.disableOOMKiller", "cgroup v2 has no such control")
-        if resources.cpu_realtime_period is not None or resources.cpu_realtime_runtime is not None:
-            raise UnsupportedError("linux.resources.cpu.realtimeRuntime", "cgroup v2 has no such control")
+        """pids, memory, io, cpu, devices, cpuset, hugetlb, rdma, then `unified`.
+
+        UnsupportedError, before anything is written, for what v2 has no counterpart of (config-linux.md#unified).
+        """
+        _refuse(resources)
+        from seatrial.runtime.cgroup.v2_cpu import apply_cpu, apply_cpuset
+        from seatrial.runtime.cgroup.v2_memory import apply_memory
+
         if resources.pids_limit is not None:
             limit = resources.pids_limit
-            self._write("pids.max", "max" if limit < 0 else limit)
-        self._apply_memory(resources)
-        self._apply_cpu(resources)
+            self.limit("pids.max", "max" if limit < 0 else limit)
+        apply_memory(self, resources)
+        if resources.has_io():
+            from seatrial.runtime.cgroup.v2_io import apply_io
+
+            apply_io(self, resources)
+        apply_cpu(self, resources)
         if resources.devices:
-            self._apply_devices(resources.devices)
-        if resources.cpuset_cpus is not None:
-            self._write("cpuset.cpus", resources.cpuset_cpus)
-        if resources.cpuset_mems is not None:
-            self._write("cpuset.mems", resources.cpuset_mems)
+            self.apply_devices(resources.devices)
+        apply_cpuset(self, resources)
+        if resources.hugepage_limits:
+            from seatrial.runtime.cgroup.hugetlb import apply_hugepages
+
+            apply_hugepages(self, self.require("hugetlb"), resources.hugepage_limits)
+        if resources.rdma:
+            from seatrial.runtime.cgroup.rdma import apply_rdma
+
+            apply_rdma(self, self.require("rdma"), resources.rdma)
         self._apply_unified(resources.unified)
 
-    def _write(self, name: str, value: str | int) -> None:
+    def limit(self, name: str, value: str | int, back: list[str] | None = None) -> None:
+        """Write one file.  SyscallError, with a hint when its controller is not enabled here; SeatrialError when there
+        is no cgroup (rootless)."""
         if "" not in self.paths:
             raise SeatrialError(
                 f"cannot set {name}: no permission to make a cgroup", "remove the limit, or delegate a cgroup"
@@ -101,45 +120,23 @@ class CgroupV2(Cgroup):
         hint = ""
         if controller != "cgroup" and self._missing((controller,)):
             hint = f"the {controller} controller is not available in this cgroup"
-        write(self.path, name, value, hint)
+        self.put(self.path, name, value, hint, back)
 
-    def _apply_memory(self, resources: Resources) -> None:
-        limit = resources.memory_limit
-        swap = swap_max(limit, resources.memory_swap)
-        if limit is not None and limit >= 0 and resources.memory_check_before_update:
-            usage = int(read(self.path, "memory.current"))
-            if usage > limit:
-                raise SeatrialError(f"memory limit {limit} is below the usage of {usage} bytes (checkBeforeUpdate)")
-        if swap is not None and (resources.memory_swap is not None or os.path.exists(f"{self.path}/memory.swap.max")):
-            self._write("memory.swap.max", _amount(swap))
-        if limit is not None:
-            self._write("memory.max", _amount(limit))
-        if resources.memory_reservation is not None:
-            self._write("memory.low", _amount(resources.memory_reservation))
+    def require(self, controller: str) -> str:
+        """The directory, with a controller enabled that is not among those which every container gets."""
+        if "" not in self.paths:
+            raise SeatrialError(
+                f"cannot set a limit of {controller}: no permission to make a cgroup",
+                "remove the limit, or delegate a cgroup",
+            )
+        if self._missing((controller,)):
+            self._enable((controller,))
+            if self._missing((controller,)):
+                raise SeatrialError(f"the {controller} controller is not available in cgroup {self.path}")
+        return self.path
 
-    def _apply_cpu(self, resources: Resources) -> None:
-        if resources.cpu_idle is not None:
-            self._write("cpu.idle", resources.cpu_idle)
-        if resources.cpu_shares is not None and resources.cpu_idle != 1:  # an idle cgroup has no weight: EINVAL
-            self._write("cpu.weight", weight(resources.cpu_shares))
-        steps: list[tuple[str, str | int]] = []
-        if resources.cpu_burst is not None:
-            steps.append(("cpu.max.burst", resources.cpu_burst))
-        quota, period = resources.cpu_quota, resources.cpu_period
-        if quota is not None or period is not None:
-            # A quota alone leaves the period; a period alone needs the quota that is there.
-            text = _amount(quota) if quota is not None else read_or(self.path, "cpu.max", "max").split()[0]
-            steps.append(("cpu.max", text if period is None else f"{text} {period}"))
-        try:
-            for name, value in steps:
-                self._write(name, value)
-        except SyscallError as error:
-            if error.errno != errno.EINVAL or len(steps) < 2:
-                raise
-            for name, value in reversed(steps):  # burst <= quota must hold after each write
-                self._write(name, value)
-
-    def _apply_devices(self, rules: list[DeviceRule]) -> None:
+    def apply_devices(self, rules: list[DeviceRule]) -> None:
+        """By a program in the place of the one that is there, without a moment between them."""
         from seatrial.runtime.cgroup.device_attach import attach
 
         attach(self.fd(), rules)
@@ -152,7 +149,18 @@ class CgroupV2(Cgroup):
             if controller != "cgroup" and self._missing((controller,)):
                 self._enable((controller,))
             for line in text.splitlines() or [text]:  # such as io.max: one device a line
-                self._write(name, line)
+                self.limit(name, line, self._before(name, line) if self.undo is not None else None)
+
+    def _before(self, name: str, line: str) -> list[str] | None:
+        """What restores a file whose lines have keys (cgroup-v2.rst, "nested keyed"); None: its one value does."""
+        from seatrial.runtime.cgroup.v2_io import NO_THROTTLE
+
+        text = read_or(self.path, name, "")
+        key = line.partition(" ")[0]
+        lines = [old for old in text.splitlines() if old.partition(" ")[0] == key]
+        if name == "io.max":
+            return lines or [f"{key} {NO_THROTTLE}"]
+        return lines if lines and "\n" in text else None
 
     def delegate(self, uid: int) -> None:
         """Give the cgroup to a host uid: the directory, and the files that the kernel names for it, that exist.
@@ -199,37 +207,35 @@ class CgroupV2(Cgroup):
         return "populated 1" in read_or(self.path, "cgroup.events", "").splitlines() if "" in self.paths else False
 
 
-def _amount(value: int) -> str:
-    return "max" if value < 0 else str(value)
+def _limit_of_a_domain(resources: Resources) -> str:
+    """A limit whose controller accounts to whole processes and so is not to be had in a threaded cgroup."""
+    for name in ("memory_limit", "memory_reservation", "memory_swap"):
+        if getattr(resources, name) is not None:
+            return f"linux.resources.memory.{name[7:]}"
+    if resources.has_io():
+        return "linux.resources.blockIO"
+    if resources.hugepage_limits:
+        return "linux.resources.hugepageLimits"
+    return "linux.resources.rdma" if resources.rdma else ""
 
 
-def swap_max(limit: int | None, swap: int | None) -> int | None:
-    """memory.swap.max from OCI's limit and swap (memory + swap): v2 counts swap alone.  None: leave it.
-
-    An unlimited memory without a word about swap takes the limit off swap too: on v1 it could not have one.
-    """
-    if swap is None:
-        return -1 if limit == -1 else None
-    if swap < 0:
-        return -1
-    if limit is None or limit < 0:
-        raise ConfigError("linux.resources.memory.swap", "needs a memory limit: cgroup v2 limits swap alone")
-    if swap < limit:
-        raise ConfigError("linux.resources.memory.swap", f"is below the memory limit: {swap} < {limit}")
-    return swap - limit
-
-
-def weight(shares: int) -> int:
-    """cpu.weight (1 to 10000, default 100) from cpu.shares (2 to 262144, default 1024).
-
-    A curve through the three pairs (minimum, default, maximum), in the logarithms:
-    log10(weight) = (l^2 + 125 l) / 612 - 7 / 34 with l = log2(shares), rounded up.
-    """
-    from math import ceil, log2
-
-    if shares <= 2:
-        return 1
-    if shares >= 262144:
-        return 10000
-    exponent = log2(shares)
-    return ceil(10 ** ((exponent * exponent + 125 * exponent) / 612 - 7 / 34))
+def _refuse(resources: Resources) -> None:
+    for value, member, unset in (
+        (resources.memory_kernel, "memory.kernel", None),
+        (resources.memory_kernel_tcp, "memory.kernelTCP", None),
+        (resources.memory_swappiness, "memory.swappiness", None),
+        (resources.memory_disable_oom_killer or None, "memory.disableOOMKiller", None),
+        (resources.cpu_realtime_period, "cpu.realtimePeriod", None),
+        (resources.cpu_realtime_runtime, "cpu.realtimeRuntime", None),
+        (resources.blkio_leaf_weight, "blockIO.leafWeight", None),
+        (resources.net_class_id, "network.classID", None),
+        (resources.net_priorities, "network.priorities", []),
+    ):
+        if value != unset:
+            raise UnsupportedError(f"linux.resources.{member}", "cgroup v2 has no such control")
+    for index, device in enumerate(resources.blkio_weight_devices):
+        if device.leaf_weight is not None:
+            where = f"linux.resources.blockIO.weightDevice[{index}].leafWeight"
+            raise UnsupportedError(where, "cgroup v2 has no such control")
+    if resources.memory_use_hierarchy is False:
+        raise UnsupportedError("linux.resources.memory.useHierarchy", "cgroup v2 always accounts for children")

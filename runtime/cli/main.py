@@ -22,7 +22,8 @@ else:
     import _signal
 
 VERBS = (
-    "create", "start", "run", "state", "kill", "delete", "list", "ps", "pause", "resume", "spec", "features", "plan",
+    "create", "start", "run", "state", "kill", "delete", "list", "ps", "pause", "resume", "update", "spec",
+    "features", "plan",
 )  # fmt: skip
 
 GLOBAL_OPTIONS = {
@@ -54,6 +55,7 @@ commands:
   ps         show the processes of a container
   pause      stop the processes of a container
   resume     let the processes of a paused container go on
+  update     change a container's limits
   spec       write an example config.json
   features   print what this runtime supports
   plan       print the plan that a bundle compiles to

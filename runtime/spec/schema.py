@@ -25,13 +25,14 @@ def _is_cpu_text(text: str) -> bool:
     return not text.strip("0123456789, -")
 
 
-def _is_page_size(text: str) -> bool:
+def is_page_size(text: str) -> bool:
+    """Whether `text` is a page size as the hugetlb files have it: digits and KB, MB or GB."""
     digits = text[:-2]
     return text[-2:] in ("KB", "MB", "GB") and digits.isascii() and digits.isdigit() and digits[0] != "0"
 
 
 CPU_TEXT = Pattern("a list of CPU numbers and ranges", _is_cpu_text)
-PAGE_SIZE = Pattern("a page size such as 2MB", _is_page_size)
+PAGE_SIZE = Pattern("a page size such as 2MB", is_page_size)
 MB_SCHEMA = Pattern("one line that starts with MB:", lambda text: text.startswith("MB:") and "\n" not in text)
 ONE_LINE = Pattern("one line", lambda text: "\n" not in text)
 RLIMIT_TYPE = OneOf(tuple(names.RLIMITS))

@@ -7,54 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cgroup_files import V2_FILES, Recorder, files
 
-from seatrial.runtime.cgroup import v1, v2
-from seatrial.runtime.cgroup.files import write as real_write
 from seatrial.runtime.cgroup.v1 import CgroupV1
-from seatrial.runtime.cgroup.v2 import CgroupV2, swap_max, weight
-from seatrial.runtime.config import Resources
+from seatrial.runtime.cgroup.v2 import CgroupV2
+from seatrial.runtime.cgroup.v2_cpu import weight
+from seatrial.runtime.cgroup.v2_io import io_weight
+from seatrial.runtime.cgroup.v2_memory import swap_max
+from seatrial.runtime.config import (
+    HugepageLimit,
+    InterfacePriority,
+    RdmaLimit,
+    Resources,
+    ThrottleDevice,
+    WeightDevice,
+)
 from seatrial.runtime.errors import ConfigError, SeatrialError, SyscallError, UnsupportedError
-
-V2_FILES = {
-    "cgroup.controllers": "cpu cpuset memory pids hugetlb", "cpu.max": "50000 100000", "memory.current": "5000",
-    "cpu.weight": "", "cpu.idle": "", "cpu.max.burst": "", "memory.max": "", "memory.low": "", "memory.swap.max": "",
-    "pids.max": "", "cpuset.cpus": "", "cpuset.mems": "", "io.max": "", "hugetlb.2MB.max": "",
-}  # fmt: skip
-
-
-class Recorder:
-    """In place of files.write: remembers (file, value), and refuses as told, as the kernel would."""
-
-    def __init__(self) -> None:
-        self.writes: list[tuple[str, str]] = []
-        self.refuse: list[tuple[str, int]] = []
-
-    def __call__(self, directory: str, name: str, value: Any, hint: str = "") -> None:
-        if (name, errno.EINVAL) in self.refuse:
-            self.refuse.remove((name, errno.EINVAL))
-            raise SyscallError("write", f"{value} to {directory}/{name}", errno.EINVAL)
-        real_write(directory, name, value, hint)
-        self.writes.append((name, str(value)))
-
-
-@pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    recorder = Recorder()
-    monkeypatch.setattr(v1, "write", recorder)
-    monkeypatch.setattr(v2, "write", recorder)
-    return recorder
-
-
-def files(directory: Path, content: dict[str, str]) -> str:
-    directory.mkdir(exist_ok=True)
-    for name, text in content.items():
-        (directory / name).write_text(text)
-    return str(directory)
-
-
-@pytest.fixture
-def unified(tmp_path: Path) -> CgroupV2:
-    return CgroupV2({"": files(tmp_path / "box", V2_FILES)})
 
 
 def test_v2_writes_in_order(unified: CgroupV2, recorder: Recorder) -> None:
@@ -108,6 +76,14 @@ def test_v2_burst_and_quota_find_an_order_that_works(unified: CgroupV2, recorder
         ({"memory_swappiness": 5}, UnsupportedError),
         ({"memory_disable_oom_killer": True}, UnsupportedError),
         ({"cpu_realtime_period": 5}, UnsupportedError),
+        ({"cpu_realtime_runtime": 5}, UnsupportedError),
+        ({"memory_kernel": 5}, UnsupportedError),
+        ({"memory_kernel_tcp": 5}, UnsupportedError),
+        ({"memory_use_hierarchy": False}, UnsupportedError),
+        ({"blkio_leaf_weight": 50}, UnsupportedError),
+        ({"blkio_weight_devices": [WeightDevice(major=8, minor=0, leaf_weight=50)]}, UnsupportedError),
+        ({"net_class_id": 1}, UnsupportedError),
+        ({"net_priorities": [InterfacePriority(name="lo", priority=0)]}, UnsupportedError),
         ({"memory_swap": 5}, ConfigError),
         ({"memory_limit": 10, "memory_swap": 5}, ConfigError),
         ({"memory_limit": 4000, "memory_check_before_update": True}, SeatrialError),
@@ -201,3 +177,184 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     cgroup = CgroupV1({"memory": files(tmp_path / "memory", {"memory.limit_in_bytes": ""})})
     with pytest.raises(SyscallError, match=r"write 10 to .*/memory\.swappiness: ENOENT; this kernel"):
         cgroup.apply(Resources(memory_swappiness=10))
+
+
+def blkio(tmp_path: Path, prefix: str) -> CgroupV1:
+    names = [f"{prefix}weight", f"{prefix}weight_device"]
+    names += [f"blkio.throttle.{way}_{unit}_device" for way in ("read", "write") for unit in ("bps", "iops")]
+    return CgroupV1({"blkio": files(tmp_path / "blkio", dict.fromkeys(names, ""))})
+
+
+IO = {
+    "blkio_weight": 500,
+    "blkio_weight_devices": [WeightDevice(major=8, minor=0, weight=300)],
+    "blkio_read_bps": [ThrottleDevice(major=8, minor=0, rate=1000), ThrottleDevice(major=8, minor=16, rate=5)],
+    "blkio_write_bps": [ThrottleDevice(major=8, minor=0, rate=2000)],
+    "blkio_read_iops": [ThrottleDevice(major=8, minor=16, rate=0)],
+    "blkio_write_iops": [ThrottleDevice(major=8, minor=0, rate=7)],
+}
+
+
+@pytest.mark.parametrize("prefix", ["blkio.bfq.", "blkio."])
+def test_v1_block_io(tmp_path: Path, recorder: Recorder, prefix: str) -> None:
+    blkio(tmp_path, prefix).apply(Resources(**IO))
+    assert recorder.writes == [
+        (f"{prefix}weight", "500"), (f"{prefix}weight_device", "8:0 300"),
+        ("blkio.throttle.read_bps_device", "8:0 1000"), ("blkio.throttle.read_bps_device", "8:16 5"),
+        ("blkio.throttle.write_bps_device", "8:0 2000"), ("blkio.throttle.read_iops_device", "8:16 0"),
+        ("blkio.throttle.write_iops_device", "8:0 7"),
+    ]  # fmt: skip
+
+
+def test_v1_weight_without_a_scheduler_is_named(tmp_path: Path) -> None:
+    cgroup = CgroupV1({"blkio": files(tmp_path / "blkio", {})})
+    with pytest.raises(SyscallError, match=r"write 500 to .*/blkio\.weight: ENOENT; no I/O scheduler"):
+        cgroup.apply(Resources(blkio_weight=500))
+    with pytest.raises(SyscallError, match=r"write 20 to .*/blkio\.leaf_weight: ENOENT; no I/O scheduler"):
+        cgroup.apply(Resources(blkio_leaf_weight=20))
+
+
+@pytest.mark.parametrize(
+    ("names", "weights"),
+    [
+        (["io.weight"], [("io.weight", "default 4950"), ("io.weight", "8:0 2930")]),
+        (["io.bfq.weight"], [("io.bfq.weight", "default 500"), ("io.bfq.weight", "8:0 300")]),
+        (
+            ["io.weight", "io.bfq.weight"],
+            [
+                ("io.bfq.weight", "default 500"), ("io.weight", "default 4950"),
+                ("io.bfq.weight", "8:0 300"), ("io.weight", "8:0 2930"),
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_v2_block_io(tmp_path: Path, recorder: Recorder, names: list[str], weights: list[tuple[str, str]]) -> None:
+    content = {"cgroup.controllers": "io", "io.max": "", **dict.fromkeys(names, "")}
+    CgroupV2({"": files(tmp_path / "box", content)}).apply(Resources(**IO))
+    assert recorder.writes == [
+        *weights, ("io.max", "8:0 rbps=1000 wbps=2000 wiops=7"), ("io.max", "8:16 rbps=5 riops=max"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(10, 1), (100, 910), (500, 4950), (1000, 10000)])
+def test_io_weight_is_a_line_through_the_ends(weight: int, expected: int) -> None:
+    assert io_weight(weight) == expected
+
+
+HUGE = [HugepageLimit(page_size="2MB", limit=4 << 20)]
+
+
+@pytest.mark.parametrize("reserved", [True, False])
+@pytest.mark.parametrize("version", [1, 2])
+def test_hugepages_are_limited_twice_where_reservations_count(
+    tmp_path: Path, recorder: Recorder, version: int, reserved: bool
+) -> None:
+    suffix = "limit_in_bytes" if version == 1 else "max"
+    names = [f"hugetlb.2MB.{suffix}"] + ([f"hugetlb.2MB.rsvd.{suffix}"] if reserved else [])
+    directory = files(tmp_path / "box", {"cgroup.controllers": "hugetlb", **dict.fromkeys(names, "")})
+    cgroup = CgroupV1({"hugetlb": directory}) if version == 1 else CgroupV2({"": directory})
+    cgroup.apply(Resources(hugepage_limits=HUGE))
+    assert recorder.writes == [(name, str(4 << 20)) for name in names]
+
+
+def test_unknown_page_size_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    cgroup = CgroupV1({"hugetlb": files(tmp_path / "h", {"hugetlb.2MB.usage": "", "hugetlb.1GB.rsvd.usage": ""})})
+    with pytest.raises(SyscallError, match=r"hugetlb\.64KB\.limit_in_bytes: ENOENT; .* of 1GB and 2MB"):
+        cgroup.apply(Resources(hugepage_limits=[HugepageLimit(page_size="64KB", limit=1)]))
+
+
+@pytest.mark.parametrize("controller", ["hugetlb", "rdma"])
+def test_v2_controller_that_is_not_to_be_had_is_named(tmp_path: Path, controller: str) -> None:
+    cgroup = CgroupV2({"": files(tmp_path / "box", {"cgroup.controllers": "cpu"})})
+    limit: dict[str, Any] = {"hugepage_limits": HUGE} if controller == "hugetlb" else {"rdma": {"x": RDMA}}
+    with pytest.raises(SeatrialError, match=f"the {controller} controller is not available"):
+        cgroup.apply(Resources(**limit))
+
+
+def test_v1_network(tmp_path: Path, recorder: Recorder) -> None:
+    paths = {
+        "net_cls": files(tmp_path / "cls", {"net_cls.classid": "0"}),
+        "net_prio": files(tmp_path / "prio", {"net_prio.ifpriomap": "lo 0\neth0 0"}),
+    }
+    priorities = [InterfacePriority(name="lo", priority=5), InterfacePriority(name="eth0", priority=0)]
+    CgroupV1(paths).apply(Resources(net_class_id=0x100001, net_priorities=priorities))
+    assert recorder.writes == [
+        ("net_cls.classid", "1048577"), ("net_prio.ifpriomap", "lo 5"), ("net_prio.ifpriomap", "eth0 0"),
+    ]  # fmt: skip
+
+
+RDMA = RdmaLimit(hca_handles=3, hca_objects=10000)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_rdma_devices_have_a_line_each(tmp_path: Path, recorder: Recorder, version: int) -> None:
+    directory = files(tmp_path / "box", {"cgroup.controllers": "rdma", "rdma.max": ""})
+    cgroup = CgroupV1({"rdma": directory}) if version == 1 else CgroupV2({"": directory})
+    cgroup.apply(Resources(rdma={"mlx5_1": RDMA, "mlx4_0": RdmaLimit(hca_objects=0)}))
+    assert recorder.writes == [
+        ("rdma.max", "mlx5_1 hca_handle=3 hca_object=10000"), ("rdma.max", "mlx4_0 hca_object=0"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    ("resources", "written"),
+    [
+        ({"cpu_idle": 1, "cpu_shares": 512}, ["cpu.idle"]),
+        ({"cpu_idle": 0, "cpu_shares": 512}, ["cpu.idle", "cpu.weight"]),
+        ({"cpu_shares": 512}, ["cpu.weight"]),
+    ],
+)
+def test_idle_comes_before_the_weight(
+    tmp_path: Path, recorder: Recorder, version: int, resources: dict[str, Any], written: list[str]
+) -> None:
+    cgroup: Any = CgroupV1({"cpu": files(tmp_path / "cpu", {"cpu.idle": "", "cpu.shares": ""})})
+    if version == 2:
+        cgroup = CgroupV2({"": files(tmp_path / "box", V2_FILES)})
+    cgroup.apply(Resources(**resources))
+    assert [name.replace("shares", "weight") for name, _ in recorder.writes] == written
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_v1_kernel_memory_and_check_before_update(tmp_path: Path, recorder: Recorder, value: bool) -> None:
+    content = {
+        "memory.kmem.limit_in_bytes": "", "memory.kmem.tcp.limit_in_bytes": "", "memory.limit_in_bytes": "",
+        "memory.usage_in_bytes": "5000",
+    }  # fmt: skip
+    cgroup = CgroupV1({"memory": files(tmp_path / "memory", content)})
+    cgroup.apply(Resources(memory_kernel=5, memory_kernel_tcp=-1))
+    assert recorder.writes == [("memory.kmem.limit_in_bytes", "5"), ("memory.kmem.tcp.limit_in_bytes", "-1")]
+    recorder.writes.clear()
+    resources = Resources(memory_limit=4000, memory_check_before_update=value)
+    if value:
+        with pytest.raises(SeatrialError, match="limit 4000 is below the usage of 5000 bytes"):
+            cgroup.apply(resources)
+    else:
+        cgroup.apply(resources)
+    assert recorder.writes == ([] if value else [("memory.limit_in_bytes", "4000")])
+
+
+@pytest.mark.parametrize(
+    ("limit", "swap", "on", "fine"),
+    [(100, -1, True, True), (100, 100, False, True), (100, 100, True, False), (100, 200, False, False)],
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_without_accounting_of_swap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, limit: int, swap: int, on: bool, fine: bool
+) -> None:
+    monkeypatch.setattr("seatrial.runtime.cgroup.v1_memory.swap_is_on", lambda: on)
+    cgroup: Any = CgroupV1({"memory": files(tmp_path / "memory", {"memory.limit_in_bytes": ""})})
+    if version == 2:
+        cgroup = CgroupV2({"": files(tmp_path / "box", {"cgroup.controllers": "memory", "memory.max": "max"})})
+    resources = Resources(memory_limit=limit, memory_swap=swap)
+    if fine:
+        cgroup.apply(resources)
+    else:
+        with pytest.raises(SyscallError, match=r"memory\..*sw.*: ENOENT"):
+            cgroup.apply(resources)
+
+
+def test_v2_swap_alone_is_converted_with_the_limit_that_is_there(unified: CgroupV2, recorder: Recorder) -> None:
+    files(Path(unified.path), {"memory.max": "1000"})
+    unified.apply(Resources(memory_swap=1500))
+    assert recorder.writes == [("memory.swap.max", "500")]

@@ -53,6 +53,10 @@ def bound(*words: str, **members: Any) -> dict[str, Any]:
     return {"destination": "/x", "type": "none", "source": "/", "options": ["bind", *words], **members}
 
 
+def disk(major: int = 8, minor: int = 0, **members: int) -> dict[str, int]:
+    return {"major": major, "minor": minor, **members}
+
+
 # (members to set, JSON path of the error, part of its text)
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     *(
@@ -227,6 +231,20 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
             ("cpu", {"cpus": "3-1"}, "cpus", "ranges"),
             ("cpu", {"mems": "1-"}, "mems", "ranges"),
             ("pids", {"limit": -2}, "limit", "-1"),
+            ("memory", {"kernel": -2}, "kernel", "-1"),
+            ("memory", {"kernelTCP": -2}, "kernelTCP", "-1"),
+            ("blockIO", {"weight": 9}, "weight", "10 and 1000"),
+            ("blockIO", {"leafWeight": 1001}, "leafWeight", "10 and 1000"),
+            ("blockIO", {"weightDevice": [disk(weight=1001)]}, "weightDevice[0].weight", "10 and 1000"),
+            ("blockIO", {"weightDevice": [disk(leafWeight=1)]}, "weightDevice[0].leafWeight", "10 and 1000"),
+            ("blockIO", {"weightDevice": [disk()]}, "weightDevice[0]", "needs weight or leafWeight"),
+            ("blockIO", {"weightDevice": [disk(-1, weight=10)]}, "weightDevice[0].major", "4095"),
+            ("blockIO", {"throttleReadBpsDevice": [disk(4096, rate=1)]}, "throttleReadBpsDevice[0].major", "4095"),
+            ("blockIO", {"throttleReadIOPSDevice": [disk(8, 1 << 20, rate=1)]}, "throttleReadIOPSDevice[0].minor", "1"),
+            ("network", {"priorities": [{"name": "", "priority": 1}]}, "priorities[0].name", "interface"),
+            ("network", {"priorities": [{"name": "a 9", "priority": 1}]}, "priorities[0].name", "interface"),
+            ("network", {"priorities": [{"name": "x" * 16, "priority": 1}]}, "priorities[0].name", "interface"),
+            ("rdma", {"mlx5": {}}, "mlx5", "hcaHandles or hcaObjects"),
         )
     ),
     *(
@@ -236,6 +254,10 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     *(
         ({"linux.resources.devices": [{"allow": True, name: value}]}, f"linux.resources.devices[0].{name}", "expected")
         for name, value in (("type", "x"), ("type", ""), ("access", "x"), ("access", ""))
+    ),
+    *(
+        ({"linux.resources.rdma": {name: {"hcaHandles": 1}}}, f'linux.resources.rdma["{name}"]', "not the name")
+        for name in ("", "a b")
     ),
     ({"linux.resources.devices": [{"allow": True, "major": -2}]}, "linux.resources.devices[0].major", "number"),
     # seccomp
@@ -276,18 +298,8 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"linux.personality": {"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}}, "linux.personality.flags[0]"),
     ({"linux.seccomp": {"defaultAction": "SCMP_ACT_NOTIFY"}}, "linux.seccomp.defaultAction"),
     ({"linux.seccomp": NOTIFY}, "linux.seccomp.syscalls[0].action"),
-    ({"linux.resources.memory": {"kernel": 1}}, "linux.resources.memory.kernel"),
-    ({"linux.resources.memory": {"useHierarchy": False}}, "linux.resources.memory.useHierarchy"),
-    ({"linux.resources.memory": {"kernelTCP": 1}}, "linux.resources.memory.kernelTCP"),
-    ({"linux.resources.blockIO": {"weight": 10}}, "linux.resources.blockIO.weight"),
-    (
-        {"linux.resources.blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1}]}},
-        "linux.resources.blockIO.throttleReadBpsDevice",
-    ),
-    ({"linux.resources.hugepageLimits": [{"pageSize": "2MB", "limit": 1}]}, "linux.resources.hugepageLimits"),
-    ({"linux.resources.network": {"classID": 1}}, "linux.resources.network.classID"),
-    ({"linux.resources.rdma": {"x": {}}}, "linux.resources.rdma"),
 ]
+
 
 ACCEPTED: list[dict[str, Any]] = [
     *({"ociVersion": version} for version in ("1.0.0", "1.0.2-dev", "1.1.0+dev", "1.3.0", "1.99.0", "1.0.0-rc.5+x.01")),
@@ -295,6 +307,12 @@ ACCEPTED: list[dict[str, Any]] = [
     {"process.apparmorProfile": "", "process.selinuxLabel": "", "linux.mountLabel": ""},
     {"linux.netDevices": {}, "linux.resources.blockIO": {}, "linux.resources.rdma": {}, "linux.resources.pids": {}},
     {"linux.resources.hugepageLimits": [], "linux.resources.network": {"priorities": []}},
+    {"linux.resources.memory": {"kernel": 1, "kernelTCP": -1, "useHierarchy": False}},
+    {"linux.resources.blockIO": {"weight": 10, "leafWeight": 1000, "throttleReadBpsDevice": [disk(rate=0)]}},
+    {"linux.resources.blockIO": {"weight": 0, "leafWeight": 0, "weightDevice": [disk(weight=500, leafWeight=0)]}},
+    {"linux.resources.hugepageLimits": [{"pageSize": size, "limit": 1} for size in ("64KB", "2MB", "1GB")]},
+    {"linux.resources.network": {"classID": 1, "priorities": [{"name": "eth0", "priority": 0}]}},
+    {"linux.resources.rdma": {"mlx5_1": {"hcaHandles": 0}, "mlx4_0": {"hcaObjects": 5}}},
     {"linux.seccomp": seccomp(listenerPath="/nosuch")},
     {"linux.namespaces": namespaces(TIME), "linux.timeOffsets": {"boottime": {"secs": -5, "nanosecs": 999999999}}},
     {"linux.namespaces": namespaces(USER), "linux.uidMappings": [MAP], "linux.gidMappings": [MAP]},

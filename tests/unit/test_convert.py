@@ -233,6 +233,46 @@ def test_resources() -> None:
     assert resources.unified == {"memory.high": "1"}
 
 
+def test_resources_with_devices_and_names() -> None:
+    disk = {"major": 8, "minor": 16}
+    resources = convert(
+        linux__resources={
+            "memory": {"kernel": 5, "kernelTCP": 6, "useHierarchy": False},
+            "blockIO": {
+                "weight": 10,
+                "leafWeight": 0,
+                "weightDevice": [disk | {"weight": 20, "leafWeight": 30}, disk | {"weight": 40, "leafWeight": 0}],
+                "throttleReadBpsDevice": [disk | {"rate": 1}],
+                "throttleWriteBpsDevice": [disk | {"rate": 2}],
+                "throttleReadIOPSDevice": [disk | {"rate": 3}],
+                "throttleWriteIOPSDevice": [disk | {"rate": 0}],
+            },
+            "hugepageLimits": [{"pageSize": "1GB", "limit": 0}],
+            "network": {"classID": 7, "priorities": [{"name": "lo", "priority": 0}]},
+            "rdma": {"mlx5_1": {"hcaHandles": 8}, "mlx4_0": {"hcaObjects": 0}},
+        }
+    ).cgroups.resources
+    assert (resources.memory_kernel, resources.memory_kernel_tcp, resources.memory_use_hierarchy) == (5, 6, False)
+    assert (resources.blkio_weight, resources.blkio_leaf_weight) == (10, None)
+    weights = [(entry.major, entry.minor, entry.weight, entry.leaf_weight) for entry in resources.blkio_weight_devices]
+    assert weights == [(8, 16, 20, 30), (8, 16, 40, None)]
+    throttles = (
+        resources.blkio_read_bps, resources.blkio_write_bps, resources.blkio_read_iops, resources.blkio_write_iops,
+    )  # fmt: skip
+    assert [[(entry.major, entry.minor, entry.rate) for entry in entries] for entries in throttles] == [
+        [(8, 16, rate)] for rate in (1, 2, 3, 0)
+    ]
+    assert [(entry.page_size, entry.limit) for entry in resources.hugepage_limits] == [("1GB", 0)]
+    assert (resources.net_class_id, [(entry.name, entry.priority) for entry in resources.net_priorities]) == (
+        7, [("lo", 0)],
+    )  # fmt: skip
+    assert {name: (entry.hca_handles, entry.hca_objects) for name, entry in resources.rdma.items()} == {
+        "mlx5_1": (8, None), "mlx4_0": (None, 0),
+    }  # fmt: skip
+    assert resources.has_io()
+    assert not convert().cgroups.resources.has_io()
+
+
 def test_cgroups_path() -> None:
     assert convert(linux__cgroupsPath="/a/b").cgroups.path == "/a/b"
     assert convert(linux__cgroupsPath="").cgroups.path is None

@@ -1,0 +1,5 @@
+"""Fixtures that several modules share."""
+
+from cgroup_files import recorder, unified
+
+__all__ = ["recorder", "unified"]
