@@ -26,14 +26,19 @@ def apply_memory(cgroup: CgroupV1, resources: Resources) -> None:
             cgroup.put(directory, "memory.use_hierarchy", wanted, hint)
     if resources.memory_limit is not None or resources.memory_swap is not None:
         _apply_limits(cgroup, cgroup.directory("memory"), resources)
-    for name, value, hint in (
-        ("memory.soft_limit_in_bytes", resources.memory_reservation, ""),
-        ("memory.kmem.limit_in_bytes", resources.memory_kernel, "kernels since 5.16 have no limit of kernel memory"),
-        ("memory.kmem.tcp.limit_in_bytes", resources.memory_kernel_tcp, ""),
-        ("memory.swappiness", resources.memory_swappiness, ""),
+    for name, value in (
+        ("memory.soft_limit_in_bytes", resources.memory_reservation),
+        ("memory.kmem.limit_in_bytes", resources.memory_kernel),
+        ("memory.kmem.tcp.limit_in_bytes", resources.memory_kernel_tcp),
+        ("memory.swappiness", resources.memory_swappiness),
     ):
-        if value is not None:
-            cgroup.put(cgroup.directory("memory"), name, value, hint)
+        if value is None:
+            continue
+        directory = cgroup.directory("memory")
+        cgroup.put(directory, name, value)
+        if "kmem" in name and value >= 0 and int(read(directory, name)) > UNLIMITED:
+            # Since Linux 5.16 the write succeeds and does nothing.
+            raise SeatrialError(f"write {value} to {directory}/{name}: this kernel has no such limit any more")
     if resources.memory_disable_oom_killer is not None:
         directory = cgroup.directory("memory")
         before = read_or(directory, "memory.oom_control", "").splitlines()

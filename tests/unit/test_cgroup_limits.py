@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cgroup_files import V2_FILES, Recorder, files
 
+from seatrial.runtime.cgroup import v1_memory
 from seatrial.runtime.cgroup.v1 import CgroupV1
 from seatrial.runtime.cgroup.v2 import CgroupV2
 from seatrial.runtime.cgroup.v2_cpu import weight
@@ -316,7 +317,9 @@ def test_idle_comes_before_the_weight(
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_v1_kernel_memory_and_check_before_update(tmp_path: Path, recorder: Recorder, value: bool) -> None:
+def test_v1_kernel_memory_and_check_before_update(
+    tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, value: bool
+) -> None:
     content = {
         "memory.kmem.limit_in_bytes": "", "memory.kmem.tcp.limit_in_bytes": "", "memory.limit_in_bytes": "",
         "memory.usage_in_bytes": "5000",
@@ -324,6 +327,11 @@ def test_v1_kernel_memory_and_check_before_update(tmp_path: Path, recorder: Reco
     cgroup = CgroupV1({"memory": files(tmp_path / "memory", content)})
     cgroup.apply(Resources(memory_kernel=5, memory_kernel_tcp=-1))
     assert recorder.writes == [("memory.kmem.limit_in_bytes", "5"), ("memory.kmem.tcp.limit_in_bytes", "-1")]
+    recorder.writes.clear()
+    unlimited = str((1 << 63) - 4096)
+    monkeypatch.setattr(v1_memory, "read", lambda _directory, name: "5000" if "usage" in name else unlimited)
+    with pytest.raises(SeatrialError, match=r"write 5 to .*kmem\.limit_in_bytes: this kernel has no such limit"):
+        cgroup.apply(Resources(memory_kernel=5))
     recorder.writes.clear()
     resources = Resources(memory_limit=4000, memory_check_before_update=value)
     if value:
