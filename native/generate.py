@@ -121,7 +121,8 @@ def header() -> str:
     lines += ["#include <stddef.h>", "#include <stdint.h>", ""]
     magic = operations.MAGIC.decode("ascii")
     lines += [f'#define PLAN_MAGIC "{magic}"', f"#define PLAN_VERSION {operations.VERSION}"]
-    lines += [f"#define PLAN_HEADER_BYTES {operations.HEADER_BYTES}", "", "enum {"]
+    lines += [f"#define PLAN_HEADER_BYTES {operations.HEADER_BYTES}"]
+    lines += [f"#define USER_FOUND {operations.USER_FOUND}u", "", "enum {"]
     lines += [f"    OP_{name.upper()} = {code}," for name, code, _, _ in table]
     lines += ["};", "", "enum {"]
     constants = [name for name in vars(operations) if name.startswith(("SYNC_", "MESSAGE_"))]

@@ -101,11 +101,20 @@ OPERATIONS: tuple[tuple[str, int, tuple[str, ...], str], ...] = (
     ("gate", 70, ("fd:u32",), "wait on a listening unix socket for the start signal; report later failures there"),
     ("close_fds", 71, ("keep:u32",), "mark descriptors from KEEP up close-on-exec"),
     ("exec", 72, ("args:strs",), "execve the file that `find` found"),
+    # -- another process in a container that is there -------------------------------------------------------------
+    ("user", 80, ("user:str", "group:str"),
+     "look a name (or number) up in the container's passwd and group files; \"\": the user's own group and groups"),
+    ("affinity", 81, ("cpus:bytes",), "sched_setaffinity; bit N of the little endian mask is CPU N"),
+    ("enter_root", 82, ("fd:u32",), "chroot into an inherited descriptor: a container without a mount namespace"),
     # -- id-mapped mounts, memory policy ---------------------------------------------------------------------------
     ("bind_mapped", 87,
      ("source:str", "target:str", "recursive:u32", "uids:str", "gids:str", "map_recursive:u32"),
      "bind mount a host path that the parent has id-mapped; uids, gids: lines of a uid_map, empty for the container's"),
 )
+
+# The uid or gid of `console`, `home`, `stdio_owner` and `identity` that means: the one that `user` found.  (The kernel
+# takes it for -1, so it is nobody's.)  `groups` adds the groups that `user` found.
+USER_FOUND = 0xFFFFFFFF
 
 # Points of `sync`, in the order in which the parent serves them.
 SYNC_CGROUP = 1         # place me in the cgroups (before anything else runs)

@@ -333,6 +333,7 @@ class Process(Record):
     env: list[str] = []  # "NAME=value"
     uid: int = 0  # in the container's user namespace
     gid: int = 0
+    user: str = ""  # a name, NAME:GROUP ...: looked up in the container, in place of uid and gid
     additional_gids: list[int] = []
     umask: int | None = None  # None: the caller's stays
     terminal: bool = False

@@ -7,6 +7,10 @@ import os
 from seatrial.native import channel
 from seatrial.runtime.errors import SyscallError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from seatrial.runtime.process import Process
+
 
 def connect_console(path: str) -> int:
     """Connect to the AF_UNIX stream socket that waits for a pty master.  Raises SyscallError.
@@ -32,6 +36,13 @@ def send_master(connection: int, master: int, name: str) -> None:
         channel.send(connection, name.encode() or b"/dev/console", [master])
     except OSError as error:
         raise SyscallError.of("sendmsg to the console socket", "", error) from None
+
+
+def hand_over(connection: int, process: Process, name: str) -> None:
+    """Send a process's master over the console socket and close ours.  Raises SyscallError."""
+    send_master(connection, process.master, name)
+    os.close(process.master)
+    process.master = -1
 
 
 class Relay:

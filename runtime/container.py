@@ -6,9 +6,10 @@
     process.wait()
     container.destroy()
 
-`start` sets a process up and leaves it waiting (status created), `exec` lets it go, `run` does both at once.  Objects
-may be used from several threads, and several objects or programs may work on one container: operations that change it
-exclude each other.  Nothing here changes the working directory, the umask or the environment of the calling process.
+`start` sets a process up and leaves it waiting (status created), `release` lets it go, `run` does both at once; `exec`
+starts further processes in a container that is there.  Objects may be used from several threads, and several objects or
+programs may work on one container: operations that change it exclude each other, and processes start side by side.
+Nothing here changes the working directory, the umask or the environment of the calling process.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from __future__ import annotations
 import _thread
 import os
 
-from seatrial.runtime.errors import ContainerNotFoundError, StateError, UnsupportedError
+from seatrial.runtime.errors import ConfigError, ContainerNotFoundError, StateError, UnsupportedError
 from seatrial.runtime.log import Log
 from seatrial.runtime.state import (
     CREATED,
     CREATING,
+    PAUSED,
+    RUNNING,
     STOPPED,
     State,
     StateDirectory,
@@ -139,7 +142,7 @@ class Container:
         return report(state, status_of(self._directory, state))
 
     def start(self, process: Process | None = None) -> None:
-        """Set the container and a process up; the process waits for `exec`.  None: the one of the configuration.
+        """Set the container and a process up; the process waits for `release`.  None: the one of the configuration.
 
         A failure destroys the container, with its poststop hooks.  Raises LaunchError, HookError, SyscallError,
         ConfigError, and StateError when the container or the process has been started before.
@@ -147,7 +150,7 @@ class Container:
         self._launch(process, gate=True)
 
     def run(self, process: Process | None = None) -> None:
-        """`start` and `exec` in one go; returns when the program runs and the poststart hooks have ended."""
+        """`start` and `release` in one go; returns when the program runs and the poststart hooks have ended."""
         self._launch(process, gate=False)
 
     def _launch(self, process: Process | None, gate: bool) -> None:
@@ -161,8 +164,13 @@ class Container:
             config = self._config if self._config is not None else self.config
             if process is None:
                 process = Process.from_config(config.process)
-            elif process.to_config() != config.process:
-                config = config.replace(process=process.to_config())
+            elif process.differs_from(config):
+                config = config.copy()
+                process.apply_to(config)
+                if config.process is not None:
+                    from seatrial.runtime.validate_process import validate_process
+
+                    validate_process(config)
                 state.config = config.to_json()
                 self._config = config
             process.begin()
@@ -179,7 +187,7 @@ class Container:
                 creation.undo()
                 raise
 
-    def exec(self) -> None:
+    def release(self) -> None:
         """Let the process of a created container go: startContainer hooks, the program, poststart hooks.
 
         A failing hook destroys the container (runtime-spec, runtime.md#lifecycle); a program that cannot be executed
@@ -195,6 +203,34 @@ class Container:
             if "process" not in state.config:
                 raise StateError(f"container {self.id} has no process", "config.json has no member process")
             release(self._directory, state, self._log)
+
+    def exec(self, process: Process, *, ignore_paused: bool = False) -> None:
+        """Start an additional process in a created or running container; returns when its program is executed.
+
+        What the process leaves unset comes from the container's configuration.  In a paused container it would start
+        only when that is resumed, and so is refused unless `ignore_paused`.  A failure leaves nothing behind.
+
+        Raises StateError (status; a process that has been started before), ConfigError, UsageError, LaunchError,
+        SyscallError.
+        """
+        from seatrial.runtime.execution import Execution
+        from seatrial.runtime.validate_process import validate_process
+
+        state = self._reload()
+        status = STOPPED if state is None else status_of(self._directory, state)
+        if state is None or status not in (CREATED, RUNNING, PAUSED):
+            raise StateError(f"container {self.id} is {status}", "exec needs a created or running container")
+        if status == PAUSED and not ignore_paused:
+            raise StateError(f"container {self.id} is paused", "resume it, or exec with --ignore-paused")
+        from seatrial.runtime.config import Config
+
+        config = Config.from_json(state.config)
+        process.apply_to(config)
+        if config.process is None:
+            raise ConfigError("process.args", "empty; it names the program")
+        validate_process(config)
+        process.begin()
+        Execution(state, config, process, self._log).perform()
 
     def processes(self) -> list[int]:
         """The pids of every process in the container's cgroup and below, as this process sees them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seatrial.runtime import capability
-from seatrial.runtime.config import Capabilities, Config, IOPriority, Process, Rlimit, Scheduler
+from seatrial.runtime.config import Capabilities, Config, CPUAffinity, IOPriority, Process, Rlimit, Scheduler
 from seatrial.runtime.errors import ConfigError, UnsupportedError
 from seatrial.runtime.spec import names
 
@@ -53,6 +53,9 @@ def convert_process(block: dict[str, Any], config: Config, path: str = "process"
     if "ioPriority" in block:
         entry = block["ioPriority"]
         config.io_priority = IOPriority(io_class=names.IO_CLASSES[entry["class"]], priority=entry["priority"])
+    if "execCPUAffinity" in block:
+        entry = block["execCPUAffinity"]
+        config.exec_cpu_affinity = CPUAffinity(initial=entry.get("initial", ""), final=entry.get("final", ""))
 
 
 def _refuse_unsupported(block: dict[str, Any], path: str) -> None:
@@ -60,8 +63,6 @@ def _refuse_unsupported(block: dict[str, Any], path: str) -> None:
         raise UnsupportedError(f"{path}.apparmorProfile", "AppArmor is not supported yet")
     if block.get("selinuxLabel"):
         raise UnsupportedError(f"{path}.selinuxLabel", "SELinux is not supported yet")
-    if any(block.get("execCPUAffinity", {}).get(name) for name in ("initial", "final")):
-        raise UnsupportedError(f"{path}.execCPUAffinity")
 
 
 def _capabilities(block: dict[str, Any], config: Config) -> Capabilities:

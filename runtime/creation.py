@@ -12,7 +12,8 @@ import os
 from seatrial.native import channel, operations
 from seatrial.runtime.cgroup.place import from_paths
 from seatrial.runtime.errors import SyscallError
-from seatrial.runtime.launch import Launch, executor
+from seatrial.runtime.launch import Launch, executor, open_joined
+from seatrial.runtime.plan.compile import compile_init
 from seatrial.runtime.state import CREATED, CREATING, GATE_SOCKET, process_stat
 
 TYPE_CHECKING = False
@@ -61,6 +62,7 @@ class Creation:
         self.state.cgroup_paths = self.cgroup.paths
         console = listener = cgroup_fd = -1
         tasks: list[int] = []
+        namespaces: list[tuple[str, int]] = []
         try:
             if self.process.console_socket:
                 from seatrial.runtime.console import connect_console
@@ -70,14 +72,18 @@ class Creation:
                 listener = self._listen()
             cgroup_fd = self.cgroup.fd()
             tasks = self.cgroup.tasks()
+            namespaces = open_joined(self.config)
             self.launch = Launch(
                 self.state.id,
                 self.config,
                 self.process,
                 self.log,
-                listener=listener,
+                compile=compile_init,
                 cgroup_fd=cgroup_fd,
                 tasks=tasks,
+                namespaces=namespaces,
+                cwd=self.config.rootfs,
+                listener=listener,
                 complete_environment=self._complete,
                 handlers={
                     operations.SYNC_CGROUP: self._join_cgroup,
@@ -92,19 +98,21 @@ class Creation:
                 import seatrial.runtime.release
                 import seatrial.runtime.teardown  # noqa: F401
             self.launch.serve()
+            self.process.adopt(self.launch.process)
             if console >= 0:
-                from seatrial.runtime.console import send_master
+                from seatrial.runtime.console import hand_over
 
-                send_master(console, self.process.master, self.launch.master_name)
-                os.close(self.process.master)
-                self.process.master = -1
+                hand_over(console, self.process, self.launch.master_name)
             if self.process.pid_file:
+                from seatrial.runtime.pid_file import write_pid_file
+
                 write_pid_file(self.process.pid_file, self.launch.pid)
                 self.pid_file_written = True
         finally:
-            for fd in (listener, cgroup_fd, console, *tasks):
+            for fd in (listener, cgroup_fd, console, *tasks, *(fd for _type, fd in namespaces)):
                 if fd >= 0:
                     os.close(fd)
+            self.process.close_child_ends()
 
     def finish(self) -> None:
         """Hand the process over to its Process object and close the rest."""
@@ -120,6 +128,7 @@ class Creation:
 
         launch, self.launch = self.launch, None
         if launch is not None:
+            self.process.adopt(launch.process)
             launch.abort()
             launch.close()
         if self.process.master >= 0:
@@ -215,21 +224,6 @@ def late_operations(plan: Plan) -> dict[str, str]:
         else:
             late[str(index)] = operation.name
     return late
-
-
-def write_pid_file(path: str, pid: int) -> None:
-    """Write the pid in decimal to a new file that takes the place of `path`.  Raises SyscallError."""
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f".{name}")
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        try:
-            os.write(fd, b"%d" % pid)
-        finally:
-            os.close(fd)
-        os.rename(temporary, path)
-    except OSError as error:
-        raise SyscallError.of("write", path, error) from None
 
 
 def _target(fd: int) -> str:

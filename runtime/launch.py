@@ -11,7 +11,6 @@ from seatrial.native.memfd import sealed_memfd
 from seatrial.native.spawn import spawn
 from seatrial.runtime.birth import give_birth
 from seatrial.runtime.errors import SeatrialError, StateError, SyscallError
-from seatrial.runtime.plan.compile import compile_init
 from seatrial.runtime.plan.environment import Environment
 
 TYPE_CHECKING = False
@@ -29,6 +28,15 @@ else:
 
 _executor_lock = _thread.allocate_lock()
 _executor_fd = -1
+
+
+def receive(socket: int) -> channel.Message | None:
+    """The next message; None at the end.  A signal's handler may run meanwhile, and may raise."""
+    while True:
+        try:
+            return channel.receive_message(socket)
+        except InterruptedError:
+            pass
 
 
 class LaunchError(SeatrialError):
@@ -65,7 +73,9 @@ def executor() -> int:
 class Launch:
     """A running executor, from its spawn to its exec.
 
-    `handlers` are called for the points of `sync`, with this object; `listener` is the gate's socket, -1 for `run`.
+    `compile` makes the plan of each attempt; `namespaces` are the ones to join, with descriptors that stay the
+    caller's, `root` is a root directory to enter, or -1.  `handlers` are called for the points of `sync`, with this
+    object; `listener` is the gate's socket, -1 for `run` and `exec`.  `init_cgroup` is `give_birth`'s.
     After a failure call `abort`; at the end, always `close`.
     """
 
@@ -76,21 +86,31 @@ class Launch:
         process: Process,
         log: Log,
         *,
-        listener: int,
+        compile: Callable[[Config, Environment], Plan],
         cgroup_fd: int,
         tasks: list[int],
-        complete_environment: Callable[[Environment], None],
         handlers: dict[int, Callable[[Launch], None]],
+        namespaces: list[tuple[str, int]],
+        root: int = -1,
+        cwd: str = "/",
+        listener: int = -1,
+        complete_environment: Callable[[Environment], None] | None = None,
+        init_cgroup: Callable[[], int] | None = None,
     ) -> None:
         self.id = id
         self.config = config
         self.process = process
         self.log = log
-        self.listener = listener
+        self.compile = compile
         self.cgroup_fd = cgroup_fd  # of the v2 hierarchy, or -1
         self.tasks = tasks  # of the v1 hierarchies
-        self.complete_environment = complete_environment
         self.handlers = handlers
+        self.namespaces = namespaces
+        self.root = root
+        self.cwd = cwd
+        self.listener = listener
+        self.complete_environment = complete_environment
+        self.init_cgroup = init_cgroup
         self.pid = 0
         self.pidfd = -1
         self.channel = -1
@@ -98,30 +118,22 @@ class Launch:
         self.plan: Plan | None = None
         self.reached = 0
         self._stages: list[int] = []
-        self._namespaces: list[tuple[str, int]] = []
         self._trees: MountTrees | None = None
 
     def start(self) -> None:
         """Spawn the executor.  Raises SyscallError, and what the plan compiler raises."""
-        for namespace in self.config.namespaces:
-            if namespace.path:
-                self._namespaces.append((namespace.type, _open_namespace(namespace.type, namespace.path)))
         try:
-            birth = give_birth(self._spawn, self.cgroup_fd, self.log.debug)
+            birth = give_birth(self.process, self._spawn, self.cgroup_fd, self.log.debug, self.init_cgroup)
         except OSError as error:
             call = (error.strerror or "spawn").partition(":")[0]
             raise SyscallError.of(call, error.filename or "the executor", error) from None
-        finally:
-            for _type, fd in self._namespaces:
-                os.close(fd)
-            self._namespaces.clear()
+        self.process = birth.process
         self.pid = birth.pid
         self.pidfd = birth.pidfd
         self._stages.append(birth.pid)
 
-    def _spawn(self, cgroup_fd: int, classic: bool) -> tuple[int, int]:
-        """One attempt, with a plan, a socket and descriptors of its own."""
-        process = self.process
+    def _spawn(self, process: Process, cgroup_fd: int, classic: bool) -> tuple[int, int]:
+        """One attempt, with a process, a plan, a socket and descriptors of its own."""
         keep = 3 + len(process.extra_fds)
         # On a hybrid host both kinds of hierarchies have to work; else SYNC_CGROUP does all of it.
         born = cgroup_fd >= 0 if self.cgroup_fd >= 0 else bool(self.tasks)
@@ -136,17 +148,21 @@ class Launch:
             if self.listener >= 0:
                 environment.gate = keep + 2
                 fds.append((keep + 2, self.listener))
-            for index, (type, fd) in enumerate(self._namespaces):
-                environment.namespace_fds[type] = keep + 3 + index
-                fds.append((keep + 3 + index, fd))
+            if self.root >= 0:
+                environment.root_fd = keep + 3
+                fds.append((keep + 3, self.root))
+            for index, (type, fd) in enumerate(self.namespaces, keep + 4):
+                environment.namespace_fds[type] = index
+                fds.append((index, fd))
             describe_host(environment, self.config)
-            self.complete_environment(environment)
-            self.plan = compile_init(self.config, environment)
+            if self.complete_environment is not None:
+                self.complete_environment(environment)
+            self.plan = self.compile(self.config, environment)
             plan_fd = sealed_memfd("seatrial-plan", self.plan.encode())
             fds.append((keep + 1, plan_fd))
             argv = [b"seatrial-executor", b"%d" % keep, b"%d" % (keep + 1), b"%d" % keep]
             pid, pidfd = spawn(
-                executor(), argv, [], fds, cgroup_fd=cgroup_fd, tasks=tasks, cwd=self.config.rootfs, classic=classic
+                executor(), argv, [], fds, cgroup_fd=cgroup_fd, tasks=tasks, cwd=self.cwd, classic=classic
             )  # fmt: skip
         except BaseException:
             os.close(ours)
@@ -161,7 +177,7 @@ class Launch:
     def serve(self) -> None:
         """Serve the executor until it waits for the start signal.  Raises LaunchError, and what the handlers raise."""
         while True:
-            message = channel.receive_message(self.channel)
+            message = receive(self.channel)
             if message is None:
                 if self.reached >= operations.SYNC_READY and self.listener >= 0:
                     return  # at the gate, where the executor closes this socket
@@ -184,14 +200,14 @@ class Launch:
     def release(self) -> None:
         """`run`: let the program start, and wait until it is executed.  Raises LaunchError."""
         self._go()
-        while (message := channel.receive_message(self.channel)) is not None:
+        while (message := receive(self.channel)) is not None:
             self._other(message)
 
     def _go(self) -> None:
         try:
             channel.send_message(self.channel, operations.MESSAGE_GO)
         except (BrokenPipeError, ConnectionResetError):
-            message = channel.receive_message(self.channel)
+            message = receive(self.channel)
             if message is not None:
                 self._other(message)
             raise self._died() from None
@@ -255,7 +271,7 @@ class Launch:
             if status is not None:
                 self._stages.remove(self.pid)
                 end = f" ({describe_exit(status)})"
-        return LaunchError(f"the container's first process died while it was being set up{end}", hint=self._died_hint())
+        return LaunchError(f"the process died while it was being set up{end}", hint=self._died_hint())
 
     def _died_hint(self) -> str:
         limit = self.config.cgroups.resources.memory_limit
@@ -279,7 +295,7 @@ class Launch:
             os.waitpid(pid, 0)
         self._stages.clear()
         while self.channel >= 0:  # one that was cloned meanwhile
-            message = channel.receive_message(self.channel)
+            message = receive(self.channel)
             if message is None:
                 break
             if message.kind == operations.MESSAGE_CHILD:
@@ -320,8 +336,24 @@ def describe_host(environment: Environment, config: Config) -> None:
             environment.hard_limits[limit.type] = prlimit(0, limit.type)[1]
 
 
+def open_joined(config: Config) -> list[tuple[str, int]]:
+    """The namespaces that a new container joins by path, as (type, descriptor); the caller closes them."""
+    opened: list[tuple[str, int]] = []
+    try:
+        for namespace in config.namespaces:
+            if namespace.path:
+                opened += [(namespace.type, _open_namespace(namespace.type, namespace.path))]
+    except BaseException:
+        for _type, fd in opened:
+            os.close(fd)
+        raise
+    return opened
+
+
 def preview(id: str, config: Config) -> Plan:
     """The plan that `create` would run, with invented descriptors and nothing opened."""
+    from seatrial.runtime.plan.compile import compile_init
+
     environment = Environment(id=id, gate=5)
     for index, namespace in enumerate(config.namespaces):
         if namespace.path:

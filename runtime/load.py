@@ -47,10 +47,7 @@ def load_config(
     else:
         config.rootless_cgroups = rootless == "true" or (rootless == "auto" and _in_user_namespace())
     validate(config)
-    if config.capabilities is not None:
-        available = _available(config.namespace("user") is not None)
-        if available is not None:
-            capability.restrict(config.capabilities, available, config.warnings)
+    restrict_capabilities(config)
     config.namespaces.sort(key=lambda namespace: _ORDER.index(namespace.type))
     return config
 
@@ -65,6 +62,14 @@ def parse_config(data: bytes, bundle: str) -> Config:
     config = convert(spec, bundle)
     config.rootfs = os.path.realpath(config.rootfs)
     return config
+
+
+def restrict_capabilities(config: Config) -> None:
+    """Leave out the capabilities that no process of the container can have, with a warning."""
+    if config.capabilities is not None:
+        available = _available(config.namespace("user") is not None)
+        if available is not None:
+            capability.restrict(config.capabilities, available, config.warnings)
 
 
 def _available(in_user_namespace: bool) -> int | None:

@@ -6,10 +6,12 @@ import _thread
 import os
 
 from seatrial.runtime.errors import StateError
+from seatrial.runtime.user import is_numeric, parse_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from seatrial.runtime import config
 
@@ -17,15 +19,30 @@ if TYPE_CHECKING:
 class Process:
     """One run of one program.  It can be started once; `clone` makes another one to start.
 
-    `stdin`, `stdout` and `stderr` are descriptors of this process; `extra_fds` become 3, 4 ... in the program.  With
-    `terminal` the program gets a pty instead: `console_socket` is the path of the socket that wants its master, without
-    one the master is `master` after the start and belongs to the caller.  `pid_file` is written once the process is
-    set up.
+    `stdin`, `stdout` and `stderr` are descriptors of this process (`pipes` makes new ones); `extra_fds` become 3, 4 ...
+    in the program.  With `terminal` the program gets a pty instead: `console_socket` is the path of the socket that
+    wants its master, without one the master is `master` after the start and belongs to the caller.  `pid_file` is
+    written once the process is set up.
+
+    From `capabilities` on, a member that is None or empty leaves the container's own value in force.
     """
 
     PUBLIC = (
-        "args", "env", "cwd", "uid", "gid", "additional_gids", "umask", "terminal", "console_width", "console_height",
-        "stdin", "stdout", "stderr", "extra_fds", "console_socket", "pid_file",
+        "args", "env", "cwd", "uid", "gid", "user", "additional_gids", "umask", "terminal", "console_width",
+        "console_height", "stdin", "stdout", "stderr", "extra_fds", "console_socket", "pid_file", "capabilities",
+        "rlimits", "scheduler", "io_priority", "oom_score_adj", "no_new_privileges", "apparmor_profile",
+        "process_label", "cpu_affinity", "sub_cgroups",
+    )  # fmt: skip
+    _OF_CONFIG = (
+        "args", "cwd", "env", "uid", "gid", "user", "additional_gids", "umask", "terminal", "console_width",
+        "console_height",
+    )  # fmt: skip
+    # Member of the Config that each one overrides.
+    _OVERRIDES = (
+        ("capabilities", "capabilities"), ("rlimits", "rlimits"), ("scheduler", "scheduler"),
+        ("io_priority", "io_priority"), ("oom_score_adj", "oom_score_adj"), ("no_new_privileges", "no_new_privileges"),
+        ("apparmor_profile", "apparmor_profile"), ("process_label", "process_label"),
+        ("cpu_affinity", "exec_cpu_affinity"),
     )  # fmt: skip
 
     def __init__(
@@ -36,6 +53,7 @@ class Process:
         cwd: str = "/",
         uid: int = 0,
         gid: int = 0,
+        user: str = "",
         additional_gids: Sequence[int] = (),
         umask: int | None = None,
         terminal: bool = False,
@@ -47,12 +65,23 @@ class Process:
         extra_fds: Sequence[int] = (),
         console_socket: str = "",
         pid_file: str = "",
+        capabilities: config.Capabilities | None = None,
+        rlimits: Sequence[config.Rlimit] = (),
+        scheduler: config.Scheduler | None = None,
+        io_priority: config.IOPriority | None = None,
+        oom_score_adj: int | None = None,
+        no_new_privileges: bool | None = None,
+        apparmor_profile: str = "",
+        process_label: str = "",
+        cpu_affinity: config.CPUAffinity | None = None,
+        sub_cgroups: Mapping[str, str] | None = None,
     ) -> None:
         self.args = list(args)
         self.env = list(env)  # "NAME=value"
         self.cwd = cwd  # absolute, in the container
         self.uid = uid  # in the container's user namespace
         self.gid = gid
+        self.user = user  # UID, UID:GID, NAME or NAME:GROUP, looked up in the container: in place of uid and gid
         self.additional_gids = list(additional_gids)
         self.umask = umask  # None: the caller's stays
         self.terminal = terminal
@@ -64,30 +93,31 @@ class Process:
         self.extra_fds = list(extra_fds)
         self.console_socket = console_socket
         self.pid_file = pid_file
+        self.capabilities = capabilities
+        self.rlimits = list(rlimits)
+        self.scheduler = scheduler
+        self.io_priority = io_priority
+        self.oom_score_adj = oom_score_adj
+        self.no_new_privileges = no_new_privileges
+        self.apparmor_profile = apparmor_profile
+        self.process_label = process_label  # SELinux
+        self.cpu_affinity = cpu_affinity  # for `exec`
+        # For `exec`: controller (on v2, and for all of v1: "") -> cgroup below the container's, which must exist.
+        self.sub_cgroups = dict(sub_cgroups or {})
         self.master = -1
         self._lock = _thread.allocate_lock()
         self._started = False
         self._pid = 0
         self._pidfd = -1
         self._exit: int | None = None
+        self._child_ends: list[int] = []
 
     @classmethod
     def from_config(cls, process: config.Process | None) -> Process:
         """The process of a Config; of one without process, a Process without args."""
         if process is None:
             return cls([])
-        return cls(
-            process.args,
-            env=process.env,
-            cwd=process.cwd,
-            uid=process.uid,
-            gid=process.gid,
-            additional_gids=process.additional_gids,
-            umask=process.umask,
-            terminal=process.terminal,
-            console_width=process.console_width,
-            console_height=process.console_height,
-        )
+        return cls(**{name: getattr(process, name) for name in cls._OF_CONFIG})
 
     def to_config(self) -> config.Process | None:
         """What a Config says of this process; None without args."""
@@ -95,22 +125,66 @@ class Process:
 
         if not self.args:
             return None
-        return config.Process(
-            args=list(self.args),
-            cwd=self.cwd,
-            env=list(self.env),
-            uid=self.uid,
-            gid=self.gid,
-            additional_gids=list(self.additional_gids),
-            umask=self.umask,
-            terminal=self.terminal,
-            console_width=self.console_width,
-            console_height=self.console_height,
+        return config.Process(**{name: copied(getattr(self, name)) for name in self._OF_CONFIG})
+
+    def differs_from(self, config: config.Config) -> bool:
+        """Whether `apply_to` would change this Config."""
+        if self.to_config() != config.process or (self.user and is_numeric(self.user)):
+            return True
+        return any(
+            getattr(self, name) not in (None, "", []) and getattr(self, name) != getattr(config, member)
+            for name, member in self._OVERRIDES
         )
+
+    def apply_to(self, config: config.Config) -> None:
+        """Put this process and what it overrides into a container's Config (libcontainer's rule: what is given wins).
+
+        Raises UsageError for a `user` that cannot be one.
+        """
+        process = self.to_config()
+        if process is not None and process.user and is_numeric(process.user):
+            user, group = parse_user(process.user)
+            process.uid = int(user)
+            process.gid = int(group) if group else process.gid
+            process.user = ""
+        config.process = process
+        for name, member in self._OVERRIDES:
+            value = getattr(self, name)
+            if value not in (None, "", []):
+                setattr(config, member, copied(value))
+
+    def pipes(self) -> tuple[int, int, int]:
+        """Give the program pipes for stdin, stdout and stderr, and return our ends: to write, to read, to read.
+
+        The caller closes them; the program's own ends close with the start.  Raises StateError after it, OSError.
+        """
+        if self._started:
+            raise StateError("the process has been started already", "make the pipes before the start")
+        ours: list[int] = []
+        theirs: list[int] = []
+        try:
+            for number in range(3):
+                read, write = os.pipe2(os.O_CLOEXEC)
+                ours.append(read if number else write)
+                theirs.append(write if number else read)
+        except OSError:
+            for fd in (*ours, *theirs):
+                os.close(fd)
+            raise
+        self.close_child_ends()
+        self._child_ends = theirs
+        self.stdin, self.stdout, self.stderr = theirs
+        return ours[0], ours[1], ours[2]
+
+    def close_child_ends(self) -> None:
+        """Close the program's ends of `pipes`: the program has its own by now, or never will."""
+        ends, self._child_ends = self._child_ends, []
+        for fd in ends:
+            os.close(fd)
 
     def clone(self) -> Process:
         """Another Process with the same public fields, not started."""
-        return Process(**{name: getattr(self, name) for name in self.PUBLIC})
+        return Process(**{name: copied(getattr(self, name)) for name in self.PUBLIC})
 
     @property
     def pid(self) -> int:
@@ -186,6 +260,11 @@ class Process:
         self._pid = pid
         self._pidfd = pidfd
 
+    def adopt(self, started: Process) -> None:
+        """Take the terminal of the clone that was started in this one's place."""
+        if started is not self:
+            self.master, started.master = started.master, -1
+
     def _close(self) -> None:
         if self._pidfd >= 0:
             os.close(self._pidfd)
@@ -194,3 +273,12 @@ class Process:
     def __del__(self) -> None:
         if getattr(self, "_pidfd", -1) >= 0:
             self._close()
+        if getattr(self, "_child_ends", None):
+            self.close_child_ends()
+
+
+def copied(value: Any) -> Any:
+    """A value of a public field that shares nothing with it: lists, dicts and records anew, down to their items."""
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    return value.copy() if hasattr(value, "copy") else value

@@ -7,7 +7,7 @@ import os
 from seatrial.native import channel, operations
 from seatrial.runtime.config import Config
 from seatrial.runtime.errors import HookError, StateError, SyscallError, errno_name
-from seatrial.runtime.launch import LaunchError
+from seatrial.runtime.launch import LaunchError, receive
 from seatrial.runtime.state import GATE_SOCKET, RUNNING
 from seatrial.runtime.teardown import KILL_SECONDS, await_death, destroy, kill
 
@@ -52,7 +52,7 @@ def _pass_gate(connection: int, state: State, log: Log) -> None:
         channel.send_message(connection, operations.MESSAGE_GO)
     except (BrokenPipeError, ConnectionResetError):
         raise gone from None
-    while (message := channel.receive_message(connection)) is not None:
+    while (message := receive(connection)) is not None:
         text = message.text.decode("utf-8", "replace")
         for fd in message.fds:
             os.close(fd)

@@ -20,6 +20,16 @@ def validate_process(config: Config) -> None:
     if adjustment is not None and not -1000 <= adjustment <= 1000:
         raise ConfigError("process.oomScoreAdj", "not between -1000 and 1000")
     _scheduler(config)
+    if config.exec_cpu_affinity is not None:
+        for name in ("initial", "final"):
+            text = getattr(config.exec_cpu_affinity, name)
+            if text:
+                from seatrial.runtime.cpus import parse_cpus
+
+                try:
+                    parse_cpus(text)
+                except ValueError as error:
+                    raise ConfigError(f"process.execCPUAffinity.{name}", str(error)) from None
     if config.io_priority is not None:
         if config.io_priority.io_class not in names.IO_CLASSES.values():
             raise ConfigError("process.ioPriority.class", "not between 1 and 3")

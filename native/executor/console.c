@@ -88,6 +88,9 @@ static int mount_console(struct machine *m, int slave)
 
 int op_console(struct machine *m, const struct op_console *a)
 {
+    uint32_t uid = a->uid;
+    if (number_found(m, m->uid, &uid) < 0)
+        return -EINVAL;
     int with_close master = open_master(m);
     if (master < 0)
         return master;
@@ -99,7 +102,7 @@ int op_console(struct machine *m, const struct op_console *a)
         if (ioctl(slave, TIOCSWINSZ, &size) < 0)
             return -errno;
     }
-    if (fchown(slave, a->uid, (gid_t)-1) < 0 && errno != EPERM)
+    if (fchown(slave, uid, (gid_t)-1) < 0 && errno != EPERM)
         return -errno;
     if (a->mount) {
         int r = mount_console(m, slave);

@@ -49,7 +49,10 @@ int op_environment(struct machine *m, const struct op_environment *a)
 
 int op_home(struct machine *m, const struct op_home *a)
 {
-    int r = home_of(m, a->uid, &m->home);
+    uint32_t uid = a->uid;
+    int r = number_found(m, m->uid, &uid);
+    if (r == 0)
+        r = home_of(m, uid, &m->home);
     return r < 0 ? r : add_home(m);
 }
 

@@ -40,11 +40,25 @@ struct machine {
     char **env;         /* of the program, and `find`'s PATH */
     char *home;         /* "HOME=...": goes into env when that comes */
     char *program;      /* that `find` found */
+    bool user_found;    /* by `user` */
+    uint32_t uid, gid;
+    uint32_t *groups;
+    uint32_t group_count;
     char detail[DETAIL_BYTES];
 };
 
 /* The detail of the coming failure: these words in a row, up to a NULL. */
 void explain(struct machine *m, ...) __attribute__((sentinel));
+
+/* The number itself, or what `user` found for USER_FOUND; -EINVAL: it has not run, and -1 would keep root's id. */
+static inline int number_found(const struct machine *m, uint32_t found, uint32_t *number)
+{
+    if (*number == USER_FOUND && !m->user_found)
+        return -EINVAL;
+    if (*number == USER_FOUND)
+        *number = found;
+    return 0;
+}
 
 static inline void close_descriptor(int *fd)
 {

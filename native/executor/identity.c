@@ -3,6 +3,8 @@
 
 #include <grp.h>
 #include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -51,15 +53,28 @@ int op_keep_caps(struct machine *m, const struct op_keep_caps *a)
 
 int op_groups(struct machine *m, const struct op_groups *a)
 {
-    if (m->setgroups_denied && a->gids.count == 0)
-        return 0;
-    return syscall(SYS_setgroups, (long)a->gids.count, a->gids.items) < 0 ? -errno : 0;
+    uint32_t *all = a->gids.items;
+    uint32_t count = a->gids.count;
+    if (m->group_count) {
+        all = calloc((size_t)count + m->group_count, sizeof(*all));
+        if (!all)
+            return -ENOMEM;
+        memcpy(all, a->gids.items, count * sizeof(*all));
+        memcpy(all + count, m->groups, m->group_count * sizeof(*all));
+        count += m->group_count;
+    }
+    int r = m->setgroups_denied && count == 0 ? 0 : syscall(SYS_setgroups, (long)count, all) < 0 ? -errno : 0;
+    if (all != a->gids.items)
+        free(all);
+    return r;
 }
 
 int op_identity(struct machine *m, const struct op_identity *a)
 {
-    (void)m;
-    if (syscall(SYS_setresgid, a->gid, a->gid, a->gid) < 0 || syscall(SYS_setresuid, a->uid, a->uid, a->uid) < 0)
+    uint32_t uid = a->uid, gid = a->gid;
+    if (number_found(m, m->uid, &uid) < 0 || number_found(m, m->gid, &gid) < 0)
+        return -EINVAL;
+    if (syscall(SYS_setresgid, gid, gid, gid) < 0 || syscall(SYS_setresuid, uid, uid, uid) < 0)
         return -errno;
     return 0;
 }
@@ -97,7 +112,9 @@ int op_ambient(struct machine *m, const struct op_ambient *a)
 
 int op_stdio_owner(struct machine *m, const struct op_stdio_owner *a)
 {
-    (void)m;
+    uint32_t uid = a->uid;
+    if (number_found(m, m->uid, &uid) < 0)
+        return -EINVAL;
     for (int fd = 0; fd <= 2; fd++) {
         struct stat st;
         if (fstat(fd, &st) < 0) {
@@ -106,9 +123,9 @@ int op_stdio_owner(struct machine *m, const struct op_stdio_owner *a)
             return -errno;
         }
         /* A device that is no terminal (/dev/null, /dev/full) is the host's, not this container's. */
-        if (st.st_uid == a->uid || S_ISBLK(st.st_mode) || (S_ISCHR(st.st_mode) && !isatty(fd)))
+        if (st.st_uid == uid || S_ISBLK(st.st_mode) || (S_ISCHR(st.st_mode) && !isatty(fd)))
             continue;
-        if (fchown(fd, a->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EROFS)
+        if (fchown(fd, uid, (gid_t)-1) < 0 && errno != EPERM && errno != EROFS)
             return -errno;
     }
     return 0;

@@ -1,4 +1,4 @@
-/* The image's /etc/passwd is a stranger's file: no fifo, no endless one, no line too long. */
+/* The image's /etc/passwd and /etc/group are a stranger's files: no fifo, no endless one, no line too long. */
 #include "passwd.h"
 
 #include <fcntl.h>
@@ -8,10 +8,10 @@
 
 #include "paths.h"
 
-#define PASSWD_BYTES_MAX (1u << 20)
-#define LINE_MAX_BYTES 4096
+#define FILE_BYTES_MAX (1u << 20)
+#define LINE_BYTES_MAX 65536
 
-static bool same_number(const char *text, uint32_t value)
+bool id_number(const char *text, uint32_t *number)
 {
     uint64_t n = 0;
     if (!*text)
@@ -21,24 +21,14 @@ static bool same_number(const char *text, uint32_t value)
             return false;
         n = n * 10 + (uint64_t)(*text - '0');
     }
-    return n == value;
+    *number = (uint32_t)n;
+    return n < UINT32_MAX;
 }
 
-/* name:password:uid:gid:gecos:home:shell; the home, if the line is this user's. */
-static char *home_in(char *line, uint32_t uid)
+static int read_lines(int fd, line_reader *reader, void *context)
 {
-    char *field[6];
-    for (int i = 0; i < 6; i++) {
-        field[i] = strsep(&line, ":");
-        if (!field[i])
-            return NULL;
-    }
-    return same_number(field[2], uid) && field[5][0] == '/' ? field[5] : NULL;
-}
-
-static int search(int fd, uint32_t uid, char home[LINE_MAX_BYTES])
-{
-    char line[LINE_MAX_BYTES], block[4096];
+    static char line[LINE_BYTES_MAX];
+    char block[4096];
     size_t used = 0, total = 0;
     bool too_long = false;
     for (;;) {
@@ -55,38 +45,71 @@ static int search(int fd, uint32_t uid, char home[LINE_MAX_BYTES])
                 too_long = true;
             } else {
                 line[used] = '\0';
-                char *found = too_long || strlen(line) != used ? NULL : home_in(line, uid);
-                if (found) {
-                    memcpy(home, found, strlen(found) + 1);
-                    return 0;
-                }
+                bool usable = !too_long && strlen(line) == used;
                 used = 0;
                 too_long = false;
+                if (usable && !reader(line, context))
+                    return 0;
             }
         }
         total += (size_t)n;
-        if (n == 0 || total >= PASSWD_BYTES_MAX)
-            return -ENOENT;
+        if (n == 0 || total >= FILE_BYTES_MAX)
+            return 0;
     }
+}
+
+int each_line(struct machine *m, const char *path, line_reader *reader, void *context)
+{
+    static const struct lookup look = {.flags = O_PATH};
+    static const struct lookup open = {.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY};
+    struct stat st;
+    /* Looked at before it is opened: opening a device or a fifo has effects of its own. */
+    int with_close found = path_open(m, path, &look);
+    if (found < 0)
+        return found;
+    if (fstat(found, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    int with_close fd = path_open(m, path, &open);
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    return S_ISREG(st.st_mode) ? read_lines(fd, reader, context) : -EINVAL;
+}
+
+struct home {
+    uint32_t uid;
+    char directory[PATH_MAX];
+};
+
+/* name:password:uid:gid:gecos:home:shell; the home, if the line is this user's. */
+static bool home_in(char *line, void *context)
+{
+    struct home *home = context;
+    char *field[6];
+    uint32_t uid;
+    for (int i = 0; i < 6; i++) {
+        field[i] = strsep(&line, ":");
+        if (!field[i])
+            return true;
+    }
+    if (!id_number(field[2], &uid) || uid != home->uid || field[5][0] != '/' || strlen(field[5]) >= PATH_MAX)
+        return true;
+    memcpy(home->directory, field[5], strlen(field[5]) + 1);
+    return false;
 }
 
 int home_of(struct machine *m, uint32_t uid, char **home)
 {
-    static const struct lookup look = {.flags = O_PATH};
-    static const struct lookup open = {.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY};
-    char directory[LINE_MAX_BYTES] = "/";
-    struct stat st;
-    int with_close found = path_open(m, "/etc/passwd", &look);
-    if (found >= 0 && fstat(found, &st) == 0 && S_ISREG(st.st_mode)) {
-        int with_close fd = path_open(m, "/etc/passwd", &open);
-        /* An unreadable file is the same as none: the user has no home there. */
-        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || search(fd, uid, directory) < 0)
-            memcpy(directory, "/", 2);
-    }
-    *home = malloc(strlen("HOME=") + strlen(directory) + 1);
+    struct home found = {.uid = uid, .directory = "/"};
+    /* An unreadable file is the same as none: the user has no home there. */
+    each_line(m, "/etc/passwd", home_in, &found);
+    *home = malloc(strlen("HOME=") + strlen(found.directory) + 1);
     if (!*home)
         return -ENOMEM;
     memcpy(*home, "HOME=", 5);
-    memcpy(*home + 5, directory, strlen(directory) + 1);
+    memcpy(*home + 5, found.directory, strlen(found.directory) + 1);
     return 0;
 }

@@ -43,6 +43,12 @@ int op_reset_affinity(struct machine *m, const struct op_reset_affinity *a)
     return 0;
 }
 
+int op_affinity(struct machine *m, const struct op_affinity *a)
+{
+    (void)m;
+    return syscall(SYS_sched_setaffinity, 0, (size_t)a->cpus.size, a->cpus.data) < 0 ? -errno : 0;
+}
+
 int op_umask(struct machine *m, const struct op_umask *a)
 {
     umask((mode_t)a->mask & 0777);

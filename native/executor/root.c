@@ -101,6 +101,16 @@ int op_chroot(struct machine *m, const struct op_chroot *a)
     return chroot(".") < 0 ? -errno : entered(m);
 }
 
+int op_enter_root(struct machine *m, const struct op_enter_root *a)
+{
+    if (m->entered)
+        return -EINVAL;
+    if (fchdir((int)a->fd) < 0 || chroot(".") < 0)
+        return -errno;
+    close((int)a->fd);
+    return entered(m);
+}
+
 /* A mount point of mountinfo, where blanks, tabs, newlines and backslashes are octal escapes. */
 static void unescape(char *text)
 {

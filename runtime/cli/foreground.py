@@ -1,4 +1,4 @@
-"""A `run` in the foreground: signals go to the program, its orphans are reaped, its terminal is relayed."""
+"""A `run` or `exec` in the foreground: signals go to the program, its orphans are reaped, its terminal is relayed."""
 
 from __future__ import annotations
 
@@ -18,20 +18,33 @@ else:
 
 # What is not passed on: what cannot be caught, what is ours (CHLD, WINCH, URG as in runc), and faults of our own.
 _KEPT = ("SIGKILL", "SIGSTOP", "SIGCHLD", "SIGWINCH", "SIGURG", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL")
+# What has a meaning of its own before the program runs.
+_WAITING = ("SIGHUP", "SIGINT", "SIGTERM", "SIGCHLD", "SIGWINCH")
 
 
 class Foreground:
-    """Waits for the program.  Signals that arrive earlier end the set-up (see `main._terminate`)."""
+    """Waits for the program.
+
+    Made before the start, so that a signal which comes as soon as the program runs is not lost, nor the end of the
+    runtime: it is kept until `wait`.  HUP, INT and TERM end the set-up until then (see `main._terminate`).
+    """
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.relay: Relay | None = None
-        self._wake_read = self._wake_write = -1
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # A signal becomes a byte of a pipe; no Python code runs at an awkward moment.
+        _signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        kept = {getattr(_signal, name) for name in (*_KEPT, *_WAITING)}
+        for number in range(1, _signal.NSIG):
+            if number not in kept:
+                _note(number)
 
     def wait(self) -> int:
         """Pass signals on until the program ends; its exit status as a shell gives it."""
         process = self.process
-        self._catch()
+        for name in _WAITING:
+            _note(getattr(_signal, name))
         if process.master >= 0:
             from seatrial.runtime.console import Relay
 
@@ -50,18 +63,6 @@ class Foreground:
         while self.relay is not None and self.relay.output():
             pass
         return status
-
-    def _catch(self) -> None:
-        """Turn signals into bytes of a pipe; `wait` never runs Python code at an awkward moment."""
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        _signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        kept = {getattr(_signal, name) for name in _KEPT}
-        for number in range(1, _signal.NSIG):
-            try:
-                if number not in kept or number in (_signal.SIGCHLD, _signal.SIGWINCH):
-                    _signal.signal(number, _noted)
-            except (OSError, ValueError):  # 32 and 33 belong to the C library
-                pass
 
     def _forward(self, numbers: bytes) -> None:
         for number in numbers:
@@ -105,6 +106,13 @@ class Foreground:
             os.close(self._wake_read)
             os.close(self._wake_write)
             self._wake_read = -1
+
+
+def _note(number: int) -> None:
+    try:
+        _signal.signal(number, _noted)
+    except (OSError, ValueError):  # 32 and 33 belong to the C library
+        pass
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:

@@ -93,6 +93,11 @@ def inherited(count: int) -> list[int]:
     """Descriptors 3 to 2+count, which must be open, and those of socket activation (sd_listen_fds(3)) before them."""
     if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "").isdigit():
         count += int(os.environ["LISTEN_FDS"])
+    return preserved(count)
+
+
+def preserved(count: int) -> list[int]:
+    """Descriptors 3 to 2+count, which must be open.  Raises UsageError."""
     fds = list(range(3, 3 + count))
     for fd in fds:
         try:

@@ -1,8 +1,8 @@
 """`seatrial-runtime`: global options, the choice of the verb, and what an error looks like.
 
 Verbs are modules of this package, imported one at a time: start-up is part of every container's life.  A verb's module
-has OPTIONS (see `options.parse`), USAGE, optionally INTERSPERSED = False, and ``main(context, options, arguments)``,
-which returns the exit status.
+has OPTIONS (see `options.parse`), USAGE, optionally INTERSPERSED = False and FAILURE (the exit status of its errors,
+else 1), and ``main(context, options, arguments)``, which returns the exit status.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ else:
     import _signal
 
 VERBS = (
-    "create", "start", "run", "state", "kill", "delete", "list", "ps", "pause", "resume", "update", "spec",
+    "create", "start", "run", "exec", "state", "kill", "delete", "list", "ps", "pause", "resume", "update", "spec",
     "features", "plan",
 )  # fmt: skip
 
@@ -48,6 +48,7 @@ commands:
   create     create a container
   start      run the program of a created container
   run        create a container and run its program
+  exec       run another program in a container
   state      print the state of a container
   kill       send a signal to a container's init process
   delete     delete a container that has stopped
@@ -126,6 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     log = Log()
     words = sys.argv[1:] if argv is None else argv
     what = ""
+    failure = 1
     try:
         options, words = parse(GLOBAL_OPTIONS, words, interspersed=False)
         if options.flag("version"):
@@ -154,6 +156,7 @@ def main(argv: list[str] | None = None) -> int:
         context = Context(options, log)
         if context.root == "/":
             raise UsageError("option --root may not be /")
+        failure = getattr(module, "FAILURE", 1)
         status: int = module.main(context, options_of_verb, arguments)
         return status
     except Interruption as error:
@@ -161,17 +164,17 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + error.signal
     except SeatrialError as error:
         log.error(f"{what}{error}")
-        return 1
+        return failure
     except OSError as error:
         log.error(f"{what}{describe_os_error(error)}")
-        return 1
+        return failure
     except Exception as error:
         if log.debugging:
             import traceback
 
             log.debug(traceback.format_exc())
         log.error(f"{what}internal error: {type(error).__name__}: {error} (this is a bug; --debug shows where)")
-        return 1
+        return failure
 
 
 def one_id(verb: str, arguments: list[str]) -> str:

@@ -17,13 +17,15 @@ _FALSE = ("0", "f", "false", "F", "FALSE", "False")
 
 
 class Options:
-    """The options that were given.  One that was not given is "" (text), False (flag) or 0 (count).
+    """The options that were given.  One that was not given is "" (text), [] (list), False (flag) or 0 (count).
 
-    The table says, for each name without its dashes, the destination and the kind: "text", "flag" or "count".
+    The table says, for each name without its dashes, the destination and the kind: "text", "list" (may be repeated),
+    "flag" or "count".
     """
 
     def __init__(self, table: Mapping[str, tuple[str, str]]) -> None:
         self.texts: dict[str, str] = {}
+        self.lists: dict[str, list[str]] = {}
         self.flags: dict[str, bool] = {}
         self.counts: dict[str, int] = {}
         self.given: set[str] = set()
@@ -32,6 +34,10 @@ class Options:
     def text(self, name: str, default: str = "") -> str:
         """The value of a text option."""
         return self.texts.get(name, default)
+
+    def repeated(self, name: str) -> list[str]:
+        """The values of an option that may be repeated, in their order."""
+        return self.lists.get(name, [])
 
     def flag(self, name: str) -> bool:
         """Whether a boolean option is on."""
@@ -59,6 +65,8 @@ class Options:
             value = rest.pop(0)
         if kind == "text":
             self.texts[destination] = value
+        elif kind == "list":
+            self.lists.setdefault(destination, []).append(value)
         else:
             if not (value.isascii() and value.isdigit()):
                 raise UsageError(f"option --{name} takes a number, not {value!r}")

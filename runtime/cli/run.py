@@ -39,14 +39,15 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
         if detached:
             container.run(process)
             return 0
-        container.run(process)
         from seatrial.runtime.cli.foreground import Foreground
 
         foreground = Foreground(process)
         try:
+            container.run(process)
             status = foreground.wait()
-        except BaseException:  # interrupted before signals were passed on
-            container.destroy(force=True)
+        except BaseException:
+            if process.started:  # interrupted before signals were passed on; a failed start has removed the container
+                container.destroy(force=True)
             raise
         finally:
             foreground.close()

@@ -18,5 +18,5 @@ Run the program of a created container, after its startContainer hooks; return w
 def main(context: Context, _options: Options, arguments: list[str]) -> int:
     """Run the verb."""
     with Container.load(context.root, one_id("start", arguments), log=context.log) as container:
-        container.exec()
+        container.release()
     return 0

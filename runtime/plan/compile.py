@@ -12,7 +12,7 @@ from seatrial.runtime.plan.finish import create_container_hooks, seccomp, start
 from seatrial.runtime.plan.mounts import change_root, hide_paths, make_mounts, prepare_root, read_only_later
 from seatrial.runtime.plan.namespaces import enter
 from seatrial.runtime.plan.plan import Plan
-from seatrial.runtime.plan.process import attributes, credentials, limits, surroundings
+from seatrial.runtime.plan.process import attributes, credentials, find_user, limits, surroundings, uid_of
 from seatrial.runtime.sysctl import key_path
 
 TYPE_CHECKING = False
@@ -36,6 +36,8 @@ def compile_init(config: Config, environment: Environment) -> Plan:
     operations.append(op.sync(SYNC_RUNTIME_HOOKS))  # runtime-spec: after the mounts, before the root changes
     operations += create_container_hooks(config, environment)
     operations += change_root(config)
+    if process is not None:
+        operations += find_user(process)
     operations += _inside(config)
     operations += attributes(config)
     filter = seccomp(config)
@@ -64,7 +66,7 @@ def _inside(config: Config) -> list[Operation]:
         if process.terminal:
             mounted = 1 if config.private("mnt") else 0
             width, height = process.console_width, process.console_height
-            operations.append(op.console(width, height, process.uid, mounted))
+            operations.append(op.console(width, height, uid_of(process), mounted))
     operations += read_only_later(config)
     umask = process.umask if process is not None else None
     if umask is not None:  # else the caller's stays (config.md#posix-platform-user)

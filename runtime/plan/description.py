@@ -81,7 +81,7 @@ _FORMS: dict[str, tuple[str, str]] = {
     "chroot": ("chroot into the root", ""),
     "sysctl": ("set sysctl {key}", "{value}"),
     "null_stdio": ("reopen /dev/null on stdio", ""),
-    "console": ("set up the console", "{width}x{height}, uid {uid}, {mount_text}"),
+    "console": ("set up the console", "{width}x{height}, {uid_text}, {mount_text}"),
     "umask": ("set umask {mask:04o}", ""),
     "rlimit": ("set {resource_text}", "soft {soft_text}, hard {hard_text}"),
     "personality": ("set personality 0x{domain:x}", ""),
@@ -93,9 +93,9 @@ _FORMS: dict[str, tuple[str, str]] = {
     "no_new_privs": ("set no_new_privs", ""),
     "bounding": ("drop capabilities from the bounding set", "keep {keep_text}"),
     "keep_caps": ("{on_text} keeping capabilities over setuid", ""),
-    "stdio_owner": ("give stdio to uid {uid}", ""),
+    "stdio_owner": ("give stdio to {uid_text}", ""),
     "groups": ("set supplementary groups", "{gids_text}"),
-    "identity": ("become uid {uid}, gid {gid}", ""),
+    "identity": ("become {uid_text}, {gid_text}", ""),
     "capset": (
         "set capabilities",
         "effective {effective_text}; permitted {permitted_text}; inheritable {inheritable_text}",
@@ -104,13 +104,16 @@ _FORMS: dict[str, tuple[str, str]] = {
     "chdir": ("change directory to {target}", "{create_text}"),
     "chdir_retry": ("change directory to {target} as the user, if refused before", ""),
     "seccomp": ("load the seccomp filter", "{instructions} instructions, flags 0x{flags:x}, {notify_text}"),
-    "home": ("set HOME of uid {uid} unless set", ""),
+    "home": ("set HOME of {uid_text} unless set", ""),
     "find": ("find executable {file}", ""),
     "environment": ("set the environment", "{count} variables"),
     "hook": ("run {name} hook {path}", "{args_text}, {timeout_text}"),
     "gate": ("wait for the start signal", "fd {fd}"),
     "close_fds": ("mark descriptors from {keep} up close-on-exec", ""),
     "exec": ("execute {program}", "{args_text}"),
+    "user": ("look user {user} up", "{group_text}"),
+    "affinity": ("run on CPUs {cpus_text}", ""),
+    "enter_root": ("chroot into the root of the container's init", "fd {fd}"),
 }
 
 
@@ -222,6 +225,22 @@ def _mknod(words: dict[str, Any]) -> None:
     words["permissions"] = words["mode"] & 0o7777
 
 
+def _ids(words: dict[str, Any]) -> None:
+    for key, name in (("uid", "the user"), ("gid", "its group")):
+        if key in words:
+            words[f"{key}_text"] = f"{name} found" if words[key] == table.USER_FOUND else f"{key} {words[key]}"
+
+
+def _console(words: dict[str, Any]) -> None:
+    _ids(words)
+    _flag(words, "mount", "mounted on /dev/console")
+
+
+def _cpus(words: dict[str, Any]) -> None:
+    mask = int.from_bytes(words["cpus"], "little")
+    words["cpus_text"] = " ".join(str(cpu) for cpu in range(mask.bit_length()) if mask >> cpu & 1) or "none"
+
+
 def _keyed(key: str, yes: str, no: str = "") -> Any:
     return lambda words: _flag(words, key, yes, no)
 
@@ -275,7 +294,12 @@ _SPECIAL: dict[str, Any] = {
     "copy_up": _mount,
     "mknod": _mknod,
     "symlink": _keyed("replace", "replacing"),
-    "console": _keyed("mount", "mounted on /dev/console"),
+    "console": _console,
+    "stdio_owner": _ids,
+    "identity": _ids,
+    "home": _ids,
+    "user": lambda words: words.update(group_text=f"group {words['group']}" if words["group"] else ""),
+    "affinity": _cpus,
     "rlimit": _rlimit,
     "scheduler": lambda words: words.update(policy_text=_name_of(words["policy"], _POLICIES)),
     "io_priority": _io_priority,

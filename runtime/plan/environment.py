@@ -25,6 +25,7 @@ class Environment(Record):
     born_in_cgroup: bool = False  # clone3(CLONE_INTO_CGROUP) worked: no SYNC_CGROUP
     gate: int | None = None  # listening socket for `start`; None (run): SYNC_START in its place
     namespace_fds: dict[str, int] = {}  # namespace type -> descriptor, for every namespace that is joined
+    root_fd: int | None = None  # exec: the root of an init without a mount namespace of its own
     privileged: bool = True  # euid 0 with the capabilities of its user namespace
     in_user_namespace: bool = False  # the runtime itself is not in the initial user namespace: no mknod
     hard_limits: dict[int, int] = {}  # RLIMIT_* -> hard limit of the runtime, where known; used with a user namespace

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _NEWUSER = NAMESPACE_FLAGS["user"]
 _NEWTIME = NAMESPACE_FLAGS["time"]
 
+KEYRING = "_ses."  # and the container's id: the session keyring of its processes
+
 # Bits of key permissions (keyctl_setperm(3)) for whoever is to find the keyring: in a user namespace "other", for its
 # root does not own the key that the host sees; else "user".
 _KEY_OTH_SEARCH = 0x8
@@ -50,7 +52,7 @@ def enter(config: Config, environment: Environment) -> list[Operation]:
     operations.append(op.setsid())
     if not config.no_new_keyring:
         grant = _KEY_OTH_SEARCH if user else _KEY_USR_SEARCH
-        operations.append(op.session_keyring(f"_ses.{environment.id}", grant))
+        operations.append(op.session_keyring(KEYRING + environment.id, grant))
     if config.is_new("net"):
         operations.append(op.loopback_up())
     return operations
@@ -63,6 +65,12 @@ def _while_privileged(config: Config, environment: Environment) -> list[Operatio
         # Before everything else: what runs outside escapes the limits, and a cgroup namespace is rooted here.
         operations.append(op.sync(SYNC_CGROUP))
     operations.append(op.reset_affinity())
+    return operations + outside_limits(config, environment)
+
+
+def outside_limits(config: Config, environment: Environment) -> list[Operation]:
+    """What only the capabilities of the runtime's own user namespace may raise."""
+    operations = []
     if config.oom_score_adj is not None:
         operations.append(op.oom_score_adj(config.oom_score_adj))
     if config.private("user"):

@@ -316,3 +316,15 @@ def close_fds(keep: int) -> Operation:
 
 def exec(args: Sequence[str]) -> Operation:
     return Operation("exec", args)
+
+
+def user(user: str, group: str) -> Operation:
+    return Operation("user", user, group)
+
+
+def affinity(cpus: bytes) -> Operation:
+    return Operation("affinity", cpus)
+
+
+def enter_root(fd: int) -> Operation:
+    return Operation("enter_root", fd)

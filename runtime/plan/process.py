@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from seatrial.native.operations import USER_FOUND
 from seatrial.runtime.plan import operation as op
+from seatrial.runtime.user import parse_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +37,21 @@ def attributes(config: Config) -> list[Operation]:
     return operations
 
 
+def find_user(process: Process) -> list[Operation]:
+    """Look a user's name up, once the container's files can be seen and before the first use of its ids."""
+    if not process.user:
+        return []
+    return [op.user(*parse_user(process.user))]
+
+
+def uid_of(process: Process) -> int:
+    """The uid, or what stands for the one that `find_user` finds."""
+    return USER_FOUND if process.user else process.uid
+
+
 def surroundings(process: Process) -> list[Operation]:
     """Environment, HOME and working directory: as root, who can read passwd and enter every directory."""
-    return [op.environment(process.env), op.home(process.uid), op.chdir(process.cwd)]
+    return [op.environment(process.env), op.home(uid_of(process)), op.chdir(process.cwd)]
 
 
 def limits(config: Config) -> list[Operation]:
@@ -55,11 +69,11 @@ def credentials(config: Config, process: Process) -> list[Operation]:
     capabilities = config.capabilities
     if capabilities is not None:
         operations += (op.bounding(capabilities.bounding), op.keep_caps(1))
-    operations.append(op.stdio_owner(process.uid))
+    operations.append(op.stdio_owner(uid_of(process)))
     if not config.rootless_euid:
         # Without privilege, /proc/PID/setgroups says "deny" (user_namespaces(7)).
         operations.append(op.groups(process.additional_gids))
-    operations.append(op.identity(process.uid, process.gid))
+    operations.append(op.identity(uid_of(process), USER_FOUND if process.user else process.gid))
     operations.append(op.chdir_retry(process.cwd))
     if capabilities is not None:
         operations.append(op.capset(capabilities.effective, capabilities.permitted, capabilities.inheritable))

@@ -383,7 +383,7 @@ TABLE = (
     Mutant(
         "second-start-accepted",
         "start of a running container succeeds and does nothing",
-        replaced("container:Container.exec", _again),
+        replaced("container:Container.release", _again),
         "lifecycle/test_start.py::test_second_start_is_refused_and_has_no_effect",
     ),
     Mutant(

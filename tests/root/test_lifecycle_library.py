@@ -74,18 +74,18 @@ def test_run_wait_destroy(root: str, config: Config, id: str) -> None:
     assert os.listdir(root) == []
 
 
-def test_start_leaves_it_created_and_exec_lets_it_go(root: str, config: Config, id: str) -> None:
+def test_start_leaves_it_created_and_release_lets_it_go(root: str, config: Config, id: str) -> None:
     with Container.create(root, id, config) as container:
         process = Process(["/probe", "hold"])
         container.start(process)
         assert container.status() == "created"
         assert os.path.basename(os.readlink(f"/proc/{process.pid}/exe").split()[0]) == "memfd:seatrial-executor"
         assert container.processes() == [process.pid]
-        container.exec()
+        container.release()
         assert container.status() == "running"
         assert os.readlink(f"/proc/{process.pid}/exe") == "/probe"
         with pytest.raises(StateError, match="is running"):
-            container.exec()
+            container.release()
         with pytest.raises(StateError, match="is running"):
             container.destroy()
         assert process.wait(0.05) is None
@@ -106,7 +106,7 @@ def test_a_loaded_container_is_the_same_container(root: str, config: Config, id:
         assert loaded.state()["status"] == "created"
         assert loaded.config.replace(process=None, warnings=[]) == config
         assert loaded.config.process == process.to_config()
-        loaded.exec()
+        loaded.release()
         loaded.destroy(force=True)
     assert process.wait() == 137
     with pytest.raises(ContainerNotFoundError):
@@ -267,7 +267,7 @@ def test_two_threads_start_one_container_once(root: str, config: Config, id: str
 
         def go() -> None:
             try:
-                container.exec()
+                container.release()
             except StateError as error:
                 failures.append(error)
 

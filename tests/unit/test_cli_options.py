@@ -13,6 +13,8 @@ TABLE = {
     "detach": ("detach", "flag"),
     "d": ("detach", "flag"),
     "preserve-fds": ("preserve_fds", "count"),
+    "env": ("env", "list"),
+    "e": ("env", "list"),
 }
 
 
@@ -88,3 +90,12 @@ def test_a_value_may_hold_an_equals_sign_and_be_empty() -> None:
 def test_usage_errors_name_the_option(words: list[str], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         parse(TABLE, words, interspersed=True)
+
+
+def test_an_option_that_may_be_repeated_keeps_its_order_and_every_comma() -> None:
+    options, arguments = parse(TABLE, ["-e", "A=1,2", "id", "--env=B=", "-env", "A=3"], interspersed=True)
+    assert options.repeated("env") == ["A=1,2", "B=", "A=3"]
+    assert options.repeated("cap") == []
+    assert arguments == ["id"]
+    with pytest.raises(UsageError, match="needs a value"):
+        parse(TABLE, ["-e"], interspersed=True)

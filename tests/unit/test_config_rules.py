@@ -289,7 +289,6 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"process.apparmorProfile": "docker-default"}, "process.apparmorProfile"),
     ({"process.selinuxLabel": "x"}, "process.selinuxLabel"),
-    ({"process.execCPUAffinity": {"final": "0"}}, "process.execCPUAffinity"),
     ({"process.scheduler": {"policy": "SCHED_ISO"}}, "process.scheduler.policy"),
     ({"linux.netDevices": {"eth0": {}}}, "linux.netDevices"),
     ({"linux.intelRdt": {}}, "linux.intelRdt"),

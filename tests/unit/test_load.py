@@ -119,7 +119,6 @@ SUPPORTED = full()
 for unsupported in (
     "process.apparmorProfile",
     "process.selinuxLabel",
-    "process.execCPUAffinity",
     "mounts[0].uidMappings",
     "mounts[0].gidMappings",
     "linux.netDevices",

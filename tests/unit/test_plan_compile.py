@@ -390,6 +390,7 @@ def test_tests_see_every_operation_that_a_config_can_ask_for() -> None:
         "bind", "bind_mapped", "mount_attr", "propagate", "copy_up", "move_root", "chroot",  # test_plan_mounts
         "seccomp",  # test_seccomp_plan
         "domainname", "personality", "scheduler", "io_priority",  # test_process_attributes
+        "user", "affinity", "enter_root",  # test_plan_exec
     }  # fmt: skip
     assert {name for name, *_ in table.OPERATIONS} - seen == elsewhere
 
