@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
@@ -175,6 +176,16 @@ def _systemd() -> str | None:
     )
 
 
+def _veth() -> str | None:
+    """Pairs of virtual devices, tried in a namespace of its own: the driver may be a module."""
+    for program in ("ip", "unshare", "nsenter"):
+        if not shutil.which(program):
+            return f"no program {program}"
+    command = ["unshare", "--net", "ip", "link", "add", "type", "veth"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return f"no virtual network devices: {done.stderr.strip()}" if done.returncode else None
+
+
 def _always() -> str | None:
     return None
 
@@ -190,6 +201,7 @@ HOST: dict[str, Callable[[], str | None]] = {
     "time-ns": _exists("/proc/self/ns/time", "the kernel has no time namespaces"),
     "hooks": _always,  # hooks are part of the spec: every runtime must run them
     "net": lambda: _capability("NET_ADMIN"),
+    "veth": _veth,
     "selinux": _exists("/sys/fs/selinux/enforce", "SELinux is not enabled"),
     "apparmor": _apparmor,
     "rdt": _rdt,

@@ -124,6 +124,14 @@ def setns(fd: int, type: int = 0) -> None:
     checked(lib.seatrial_setns(fd, type), "setns", f"fd {fd}")
 
 
+def netlink_socket(protocol: int, namespace: int = -1) -> int:
+    """An AF_NETLINK socket (netlink(7)) of a protocol, in the network namespace behind a descriptor; -1: the caller's.
+
+    No thread of the caller enters that namespace: a short-lived native one does, and nothing is forked.
+    """
+    return checked(lib.seatrial_netlink_socket(namespace, protocol), "socket", f"netlink in namespace fd {namespace}")
+
+
 def unshare(flags: int) -> None:
     """unshare(2); moves the calling thread only."""
     checked(lib.seatrial_unshare(flags), "unshare", f"{flags:#x}")

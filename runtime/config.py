@@ -302,17 +302,18 @@ class NetDevice(Record):
 class Network(Record):
     """A network interface that the runtime makes for the container (libcontainer's model; not in OCI documents).
 
-    A veth pair: `name` goes into the container, `host_name` stays, attached to `bridge` if one is named.
+    A veth pair: `name` goes into the container, `host_name` stays, attached to `bridge` if one is named.  "loopback" is
+    in every new network namespace, up; the entry is there for libcontainer's users.
     """
 
-    type: str  # "veth"
-    name: str
-    host_name: str
+    type: str  # "veth" or "loopback"
+    name: str = ""
+    host_name: str = ""
     bridge: str = ""
     address: str = ""  # "10.0.0.2/24"
-    gateway: str = ""
+    gateway: str = ""  # of the default route in the container
     mac_address: str = ""
-    mtu: int = 0  # 0: the kernel's
+    mtu: int = 0  # of both ends; 0: the kernel's
 
 
 class IntelRdt(Record):

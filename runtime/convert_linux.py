@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seatrial.runtime import mount_options
-from seatrial.runtime.config import Config, Device, IDMap, Namespace, TimeOffset
+from seatrial.runtime.config import Config, Device, IDMap, Namespace, NetDevice, TimeOffset
 from seatrial.runtime.default_devices import with_defaults
 from seatrial.runtime.document import member
 from seatrial.runtime.errors import ConfigError, UnsupportedError
@@ -45,6 +45,9 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
         config.sysctl[normal] = value
     if "personality" in block:
         config.personality = _personality(block["personality"])
+    config.net_devices = {
+        name: NetDevice(name=entry.get("name", "")) for name, entry in block.get("netDevices", {}).items()
+    }
     config.cgroups.path = block.get("cgroupsPath") or None
     if "resources" in block:
         from seatrial.runtime.convert_resources import convert_resources
@@ -57,8 +60,6 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
 
 
 def _refuse_unsupported(block: dict[str, Any]) -> None:
-    if block.get("netDevices"):
-        raise UnsupportedError("linux.netDevices")
     if "intelRdt" in block:
         raise UnsupportedError("linux.intelRdt")
     if "memoryPolicy" in block:

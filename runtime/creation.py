@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from seatrial.runtime.cgroup.cgroup import Cgroup
     from seatrial.runtime.config import Config
+    from seatrial.runtime.creation_network import ContainerNetwork
     from seatrial.runtime.log import Log
     from seatrial.runtime.plan.environment import Environment
     from seatrial.runtime.plan.plan import Plan
@@ -50,6 +51,7 @@ class Creation:
         tolerant = config.rootless_cgroups and not config.cgroups.path
         self.cgroup: Cgroup = from_paths(state.cgroup_paths, tolerant=tolerant)
         self.launch: Launch | None = None
+        self.network: ContainerNetwork | None = None
         self.pid_file_written = False
 
     def perform(self, gate: bool) -> None:
@@ -88,6 +90,7 @@ class Creation:
                 handlers={
                     operations.SYNC_CGROUP: self._join_cgroup,
                     operations.SYNC_IDMAP: self._write_maps,
+                    operations.SYNC_NETWORK: self._connect,
                     operations.SYNC_RUNTIME_HOOKS: self._limits_and_hooks,
                     operations.SYNC_READY: self._record,
                 },
@@ -108,6 +111,8 @@ class Creation:
 
                 write_pid_file(self.process.pid_file, self.launch.pid)
                 self.pid_file_written = True
+            if self.network is not None:
+                self.network.settle()
         finally:
             for fd in (listener, cgroup_fd, console, *tasks, *(fd for _type, fd in namespaces)):
                 if fd >= 0:
@@ -131,6 +136,8 @@ class Creation:
             self.process.adopt(launch.process)
             launch.abort()
             launch.close()
+        if self.network is not None:
+            self.network.give_back()
         if self.process.master >= 0:
             os.close(self.process.master)
             self.process.master = -1
@@ -169,6 +176,12 @@ class Creation:
         from seatrial.runtime.idmap import write_maps
 
         write_maps(launch.pid, self.config)
+
+    def _connect(self, launch: Launch) -> None:
+        from seatrial.runtime.creation_network import ContainerNetwork
+
+        self.network = ContainerNetwork(self.config, launch.pid, self.log.warning)
+        self.network.set_up(self.state, self.directory)
 
     def _limits_and_hooks(self, launch: Launch) -> None:
         """The namespaces and mounts are there, the root has not changed yet."""

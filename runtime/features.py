@@ -40,7 +40,7 @@ def features() -> dict[str, Any]:
             "intelRdt": {"enabled": False},
             "memoryPolicy": {"modes": [], "flags": []},
             "mountExtensions": {"idmap": {"enabled": True}},
-            "netDevices": {"enabled": False},
+            "netDevices": {"enabled": True},
         },
         "annotations": {"org.seatrial.runtime.version": VERSION},
         "potentiallyUnsafeConfigAnnotations": [],

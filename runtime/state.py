@@ -53,6 +53,7 @@ class State:
         "id",
         "init_process_pid",
         "init_process_start",
+        "interfaces",
         "late_operations",
         "namespace_paths",
         "ready",
@@ -67,6 +68,7 @@ class State:
         self.config = config  # Config.to_json()
         self.rootless = False
         self.cgroup_paths: dict[str, str] = {}  # v1: controller -> directory; v2: "" -> directory
+        self.interfaces: list[tuple[str, int]] = []  # name and index of the network devices that we made on the host
         self.namespace_paths: dict[str, str] = {}  # "NEWPID" -> /proc/PID/ns/pid
         self.external_descriptors: list[str] = []  # what fds 0 to 2 are, for CRIU
         self.executor: list[int] = [0, 0]  # st_dev and st_ino of the executor: init is `created` while it runs this

@@ -119,7 +119,7 @@ def break_off(directory: StateDirectory) -> None:
 
 
 def destroy(directory: StateDirectory, state: State, log: Log, *, config: Config | None = None) -> None:
-    """Remove cgroups and state, in this order, then run the poststop hooks (runtime-spec: after the delete).
+    """Remove cgroups, network devices and state, in this order; then (runtime-spec: after the delete) poststop hooks.
 
     Processes that are left in the cgroup are killed.  Raises SyscallError, with the state still there, when the cgroup
     cannot be removed; hooks that fail are warnings.
@@ -130,6 +130,10 @@ def destroy(directory: StateDirectory, state: State, log: Log, *, config: Config
             if cgroup.populated():
                 cgroup.kill_all()
             cgroup.remove()
+    if state.interfaces:
+        from seatrial.runtime.network.veth import remove
+
+        remove(state.interfaces, log.warning)
     directory.remove()
     if config is None and "poststop" in state.config.get("hooks", ()):
         from seatrial.runtime.config import Config

@@ -12,6 +12,7 @@ from seatrial.runtime import mount_options, sysctl
 from seatrial.runtime.config import NAMESPACE_FLAGS, Config, IDMap, Mount, MountIDMap
 from seatrial.runtime.document import member, quote
 from seatrial.runtime.errors import ConfigError
+from seatrial.runtime.validate_network import validate_network
 from seatrial.runtime.validate_process import validate_process
 from seatrial.runtime.validate_resources import validate_cgroups
 
@@ -40,6 +41,7 @@ def validate(config: Config) -> None:
     _paths(config)
     for key in config.sysctl:
         sysctl.check(config, key, member("linux.sysctl", key))
+    validate_network(config)
     validate_process(config)
     validate_cgroups(config)
     for name, attribute in _HOOKS:

@@ -70,6 +70,10 @@ int seatrial_send(int fd, const char *data, size_t bytes, const int *fds, size_t
 /* result: number of descriptors received, message flags. */
 int seatrial_receive(int fd, char *data, size_t bytes, int *fds, size_t count, int *result);
 
+/* -- network.c ---------------------------------------------------------------------------------------------------- */
+/* AF_NETLINK in the network namespace behind a descriptor; -1: in the caller's. */
+int seatrial_netlink_socket(int namespace, int protocol);
+
 /* -- filters.c: seccomp and BPF ----------------------------------------------------------------------------------- */
 int seatrial_seccomp_load(const char *filter, size_t instructions, unsigned int flags);
 /* result: id, pid, flags, number, architecture, instruction pointer, six arguments. */

@@ -41,7 +41,7 @@ ffibuilder.set_source(
     sources=sorted(os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(HERE, "*.c"))),
     depends=sorted(os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(HERE, "*.h"))),
     include_dirs=[os.path.relpath(HERE, ROOT)],
-    extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
+    extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-pthread"],
     # now: the child of spawn.c may not run the dynamic linker
-    extra_link_args=["-Wl,-z,now"],
+    extra_link_args=["-Wl,-z,now", "-pthread"],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seatrial.native.operations import SYNC_CGROUP, SYNC_IDMAP
+from seatrial.native.operations import SYNC_CGROUP, SYNC_IDMAP, SYNC_NETWORK
 from seatrial.runtime.config import NAMESPACE_FLAGS
 from seatrial.runtime.plan import operation as op
 
@@ -55,6 +55,9 @@ def enter(config: Config, environment: Environment) -> list[Operation]:
         operations.append(op.session_keyring(KEYRING + environment.id, grant))
     if config.is_new("net"):
         operations.append(op.loopback_up())
+    if config.net_devices or config.networks:
+        # The namespace is there, and nothing has looked into it yet: mounts of sysfs and sysctls show the devices.
+        operations.append(op.sync(SYNC_NETWORK))
     return operations
 
 

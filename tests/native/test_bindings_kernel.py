@@ -6,6 +6,7 @@ import errno
 import os
 import queue
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -195,3 +196,31 @@ def test_setns_moves_one_thread() -> None:
 
     new, back = in_thread(work)
     assert new != back == os.readlink("/proc/self/ns/uts")
+
+
+def test_a_netlink_socket_belongs_to_its_namespace_and_the_caller_stays_in_his() -> None:
+    script = "echo ready; exec cat"
+    with subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"ready\n"
+        namespace = os.open(f"/proc/{other.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        before = os.stat("/proc/thread-self/ns/net").st_ino
+        fd = syscall.netlink_socket(0, namespace)
+        try:
+            assert os.stat("/proc/thread-self/ns/net").st_ino == before
+            assert not os.get_inheritable(fd)
+            got = syscall.ioctl(fd, 0x894C)  # SIOCGSKNS: the socket's namespace
+            assert os.fstat(got).st_ino == os.fstat(namespace).st_ino != before
+            os.close(got)
+        finally:
+            os.close(fd)
+            os.close(namespace)
+        other.communicate(b"")
+
+
+def test_a_netlink_socket_in_what_is_no_network_namespace() -> None:
+    with pytest.raises(OSError, match="socket: Invalid argument") as caught:
+        syscall.netlink_socket(0, 0 if os.path.exists("/proc/self/fd/0") else 1)
+    assert caught.value.errno == errno.EINVAL

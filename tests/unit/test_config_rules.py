@@ -260,6 +260,24 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         for name in ("", "a b")
     ),
     ({"linux.resources.devices": [{"allow": True, "major": -2}]}, "linux.resources.devices[0].major", "number"),
+    # network devices
+    *(
+        ({"linux.netDevices": {"eth0": {"name": name}}}, "linux.netDevices.eth0.name", problem)
+        for name, problem in (
+            ("x" * 16, "15 bytes"), ("\u00e9" * 8, "15 bytes"), (".", "slash"), ("..", "slash"), ("a/b", "slash"),
+            ("a:b", "slash"), ("a b", "slash"), ("a\n", "slash"),
+        )
+    ),
+    ({"linux.netDevices": {"": {"name": "x"}}}, 'linux.netDevices[""]', "empty"),
+    ({"linux.netDevices": {"a\0b": {}}}, 'linux.netDevices["a\\u0000b"]', "slash"),
+    ({"linux.netDevices": {"x" * 16: {}}}, f"linux.netDevices.{'x' * 16}", "15 bytes"),
+    ({"linux.netDevices": {"a": {"name": "c"}, "b": {"name": "c"}}}, "linux.netDevices.b.name", "name of a in"),
+    ({"linux.netDevices": {"a": {}, "b": {"name": "a"}}}, "linux.netDevices.b.name", "name of a in"),
+    (
+        {"linux.netDevices": {"a": {}}, "linux.namespaces": namespaces(without="network")},
+        "linux.netDevices",
+        "needs a network namespace",
+    ),
     # seccomp
     ({"linux.seccomp": seccomp(defaultErrnoRet=1)}, "linux.seccomp.defaultErrnoRet", "takes no errno"),
     (
@@ -290,7 +308,6 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"process.apparmorProfile": "docker-default"}, "process.apparmorProfile"),
     ({"process.selinuxLabel": "x"}, "process.selinuxLabel"),
     ({"process.scheduler": {"policy": "SCHED_ISO"}}, "process.scheduler.policy"),
-    ({"linux.netDevices": {"eth0": {}}}, "linux.netDevices"),
     ({"linux.intelRdt": {}}, "linux.intelRdt"),
     ({"linux.memoryPolicy": {"mode": "MPOL_LOCAL"}}, "linux.memoryPolicy"),
     ({"linux.mountLabel": "x"}, "linux.mountLabel"),
@@ -304,6 +321,7 @@ ACCEPTED: list[dict[str, Any]] = [
     *({"ociVersion": version} for version in ("1.0.0", "1.0.2-dev", "1.1.0+dev", "1.3.0", "1.99.0", "1.0.0-rc.5+x.01")),
     {"linux.personality": {"domain": "LINUX32", "flags": []}},
     {"process.apparmorProfile": "", "process.selinuxLabel": "", "linux.mountLabel": ""},
+    {"linux.netDevices": {"a" * 15: {"name": "b" * 15}, "c": {"name": "eth%d"}, "d": {"name": "eth%d"}}},
     {"linux.netDevices": {}, "linux.resources.blockIO": {}, "linux.resources.rdma": {}, "linux.resources.pids": {}},
     {"linux.resources.hugepageLimits": [], "linux.resources.network": {"priorities": []}},
     {"linux.resources.memory": {"kernel": 1, "kernelTCP": -1, "useHierarchy": False}},

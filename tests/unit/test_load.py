@@ -121,7 +121,6 @@ for unsupported in (
     "process.selinuxLabel",
     "mounts[0].uidMappings",
     "mounts[0].gidMappings",
-    "linux.netDevices",
     "linux.mountLabel",
     "linux.intelRdt",
     "linux.memoryPolicy",

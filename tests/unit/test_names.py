@@ -116,8 +116,9 @@ def test_features_say_what_is_there() -> None:
     assert "SCMP_ACT_NOTIFY" not in linux["seccomp"]["actions"]
     assert "SCMP_ACT_ERRNO" in linux["seccomp"]["actions"]
     assert len(linux["namespaces"]) == 8
-    for part in ("apparmor", "selinux", "intelRdt", "netDevices"):
+    for part in ("apparmor", "selinux", "intelRdt"):
         assert linux[part] == {"enabled": False}
+    assert linux["netDevices"] == {"enabled": True}
     assert all(isinstance(value, str) for value in said["annotations"].values())
 
 

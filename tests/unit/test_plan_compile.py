@@ -16,6 +16,8 @@ from seatrial.runtime.config import (
     Hooks,
     IOPriority,
     Namespace,
+    NetDevice,
+    Network,
     Process,
     Rlimit,
     Scheduler,
@@ -186,6 +188,24 @@ def test_without_a_pid_or_time_namespace_there_is_one_process() -> None:
 
 def test_joined_network_keeps_its_loopback() -> None:
     assert "loopback_up" not in names(compiled(joining("net"), namespace_fds={"net": 5}))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"net_devices": {"eth0": NetDevice()}}, {"networks": [Network(type="veth", name="a", host_name="b")]}]
+)
+def test_the_parent_connects_the_network_before_anything_looks_at_it(fields: dict[str, Any]) -> None:
+    order = steps(compiled(config(**fields)))
+    assert order.index("loopback_up") < order.index("sync:3") < order.index("propagation")
+
+
+def test_no_sync_without_network_devices() -> None:
+    assert "sync:4" in steps(compiled(config()))
+    assert "sync:3" not in steps(compiled(config()))
+
+
+def steps(plan: Plan) -> list[str]:
+    """The names of the operations, the points of `sync` with their number."""
+    return [f"sync:{each.values[0]}" if each.name == "sync" else each.name for each in plan.operations]
 
 
 def test_a_joined_namespace_without_a_descriptor_is_an_error() -> None:

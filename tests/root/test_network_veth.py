@@ -1,0 +1,179 @@
+"""Networks of library containers: a veth pair that lives as long as the container."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from bundles import Bundle
+from private_network import PrivateNetwork
+
+from seatrial.native import syscall
+from seatrial.runtime import Container, Process
+from seatrial.runtime.config import Config, Mount, Namespace, Network
+from seatrial.runtime.default_devices import with_defaults
+from seatrial.runtime.errors import SyscallError
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def network() -> Iterator[PrivateNetwork]:
+    with PrivateNetwork() as network:
+        network.ip("link", "set", "lo", "up")
+        network.ip("link", "add", "br0", "type", "bridge")
+        network.ip("address", "add", "10.9.1.1/24", "dev", "br0")
+        network.ip("link", "set", "br0", "up")
+        yield network
+
+
+@pytest.fixture
+def config(bundle: Bundle) -> Config:
+    return Config(
+        oci_version="1.3.0",
+        bundle=bundle.path,
+        rootfs=bundle.rootfs,
+        namespaces=[Namespace(type=type) for type in ("ipc", "uts", "net", "pid", "mnt")],
+        mounts=[Mount(destination="/proc", source="proc", fstype="proc")],
+        devices=with_defaults([]),
+        networks=[
+            Network(type="loopback"),
+            Network(
+                type="veth",
+                name="eth0",
+                host_name="veth-trial",
+                bridge="br0",
+                address="10.9.1.2/24",
+                gateway="10.9.1.1",
+                mac_address="02:00:00:00:01:02",
+                mtu=1400,
+            ),
+        ],
+    )
+
+
+@pytest.fixture
+def root(tmp_path: os.PathLike[str]) -> str:
+    return os.path.join(tmp_path, "root")
+
+
+def seen(container: Container) -> dict[str, Any]:
+    """What the probe, run as the container's process, reports."""
+    reader, writer = os.pipe()
+    container.run(Process(["/probe", "report"], cwd="/", env=["PATH=/"], stdout=writer))
+    os.close(writer)
+    with open(reader) as file:
+        document: dict[str, Any] = json.load(file)
+    process = container.process
+    assert process is not None
+    assert process.wait() == 0
+    return document
+
+
+def test_a_pair_connects_the_container_with_the_bridge(
+    network: PrivateNetwork, config: Config, root: str
+) -> None:
+    with Container.create(root, "v1", config) as container:
+        container.start(Process(["/probe", "hold"], cwd="/", env=["PATH=/"]))
+        host = network.devices()["veth-trial"]
+        assert (host["master"], host["mtu"]) == ("br0", 1400)
+        assert "UP" in host["flags"]
+        # The address answers: inside is up and has a route back.
+        listener = _listen(container)
+        with socket.create_connection(("10.9.1.2", listener.getsockname()[1]), timeout=10) as client:
+            accepted, peer = listener.accept()
+            accepted.close()
+            assert peer[0] == client.getsockname()[0] == "10.9.1.1"
+        listener.close()
+        container.destroy(force=True)
+    assert "veth-trial" not in network.devices()
+
+
+def _listen(container: Container) -> socket.socket:
+    """A listening socket in the container's network namespace, made by a thread that ends there."""
+    pid = container.state()["pid"]
+    found: list[socket.socket] = []
+
+    def make() -> None:
+        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        syscall.setns(namespace, syscall.CLONE_NEWNET)
+        os.close(namespace)
+        found.append(socket.create_server(("10.9.1.2", 0)))
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_the_container_sees_what_was_asked_for(network: PrivateNetwork, config: Config, root: str) -> None:
+    config.networks[1].bridge = ""
+    with Container.create(root, "v1", config) as container:
+        report = seen(container)
+        device = next(entry for entry in report["interfaces"] if entry["name"] == "eth0")
+        assert (device["mac"], device["mtu"], device["up"]) == ("02:00:00:00:01:02", 1400, True)
+        own = [entry for entry in report["addresses"] if entry["index"] == device["index"]]
+        v4 = [(entry["address"], entry["prefix"], entry["broadcast"]) for entry in own if entry["family"] == "inet"]
+        assert v4 == [("10.9.1.2", 24, "10.9.1.255")]
+        container.destroy()
+    assert "veth-trial" not in network.devices()
+
+
+def test_ipv6(network: PrivateNetwork, config: Config, root: str) -> None:
+    config.networks[1] = Network(
+        type="veth", name="eth0", host_name="veth-trial", address="fd00:9::2/64", gateway="fd00:9::1"
+    )
+    with Container.create(root, "v1", config) as container:
+        report = seen(container)
+        assert ("fd00:0009:0000:0000:0000:0000:0000:0002", 64) in [
+            (entry["address"], entry["prefix"]) for entry in report["addresses"]
+        ]
+        container.destroy()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"host_name": "br0"}, "make the veth pair br0 with eth0 in the container: EEXIST"),
+        ({"bridge": "nosuch"}, "look up the bridge nosuch: ENODEV"),
+        ({"gateway": "10.99.0.1"}, "add the default route through 10.99.0.1 in the container: ENETUNREACH"),
+        ({"mac_address": "ff:00:00:00:00:00"}, "EADDRNOTAVAIL"),
+    ],
+)
+def test_a_failure_leaves_nothing(
+    network: PrivateNetwork, config: Config, root: str, change: dict[str, str], told: str
+) -> None:
+    config.networks[1] = config.networks[1].replace(**change)
+    before = sorted(network.devices())
+    container = Container.create(root, "v1", config)
+    with pytest.raises(SyscallError) as caught:
+        container.run(Process(["/probe", "hold"], cwd="/"))
+    assert told in str(caught.value)
+    container.close()
+    assert os.listdir(root) == []
+    assert sorted(network.devices()) == before
+
+
+def test_delete_by_another_program_removes_the_pair(network: PrivateNetwork, config: Config, root: str) -> None:
+    with Container.create(root, "v1", config) as container:
+        container.start(Process(["/probe", "hold"], cwd="/", env=["PATH=/"]))
+        process = container.process
+    with Container.load(root, "v1") as other:
+        other.destroy(force=True)
+    assert process is not None
+    process.wait()
+    assert "veth-trial" not in network.devices()
+
+
+def test_another_device_of_that_name_is_left_alone(network: PrivateNetwork, config: Config, root: str) -> None:
+    with Container.create(root, "v1", config) as container:
+        container.start(Process(["/probe", "hold"], cwd="/", env=["PATH=/"]))
+        network.ip("link", "delete", "veth-trial")
+        network.ip("link", "add", "veth-trial", "type", "veth", "peer", "name", "other")
+        container.destroy(force=True)
+    assert {"veth-trial", "other"} <= set(network.devices())
