@@ -15,6 +15,7 @@ from private_network import PrivateNetwork
 from seatrial.native import syscall
 
 pytestmark = pytest.mark.root
+ID = f"net-{os.getpid()}"  # two workers must not share a cgroup
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def join(bundle: Bundle, path: str) -> None:
 
 def report(cli: CommandLine, bundle: Bundle) -> dict[str, Any]:
     bundle.args("report")
-    document: dict[str, Any] = json.loads(cli("run", "--bundle", bundle.path, "n1").stdout)
+    document: dict[str, Any] = json.loads(cli("run", "--bundle", bundle.path, ID).stdout)
     return document
 
 
@@ -128,7 +129,7 @@ def test_what_cannot_move_is_refused_before_anything_moves(
     network.ip("link", "set", "b0", "up")
     before = network.devices()
     join(bundle, joined)
-    failed = cli("create", "--bundle", moving(bundle, **devices).path, "n1", check=False)
+    failed = cli("create", "--bundle", moving(bundle, **devices).path, ID, check=False)
     assert failed.returncode == 1
     assert told in failed.stderr
     assert comparable(network.devices()) == comparable(before)
@@ -143,7 +144,7 @@ def test_a_failure_half_way_brings_every_device_home(
     before = network.devices()
     join(bundle, joined)
     # The kernel refuses a template with a second %, after the first device has moved and the second one, too.
-    failed = cli("create", "--bundle", moving(bundle, a0={"name": "c0"}, b0={"name": "x%d%d"}).path, "n1", check=False)
+    failed = cli("create", "--bundle", moving(bundle, a0={"name": "c0"}, b0={"name": "x%d%d"}).path, ID, check=False)
     assert failed.returncode == 1
     assert "move to the container b0 as x%d%d: EINVAL" in failed.stderr
     assert comparable(network.devices()) == comparable(before)
@@ -158,7 +159,7 @@ def test_a_creation_that_fails_later_brings_the_device_home(
     bundle.hook(kind, "exit", "3")
     if kind == "createContainer":
         bundle.config["hooks"][kind][0]["path"] = os.path.join(bundle.rootfs, "probe")
-    failed = cli("create", "--bundle", moving(bundle, a0={"name": "c0"}).path, "n1", check=False)
+    failed = cli("create", "--bundle", moving(bundle, a0={"name": "c0"}).path, ID, check=False)
     assert failed.returncode == 1
     assert "hook" in failed.stderr
     assert comparable(network.devices()) == comparable(before)
@@ -166,7 +167,7 @@ def test_a_creation_that_fails_later_brings_the_device_home(
 
 def test_the_runtimes_own_namespace_is_refused(cli: CommandLine, bundle: Bundle, network: PrivateNetwork) -> None:
     join(bundle, f"/proc/{os.getpid()}/task/{_thread()}/ns/net")
-    failed = cli("create", "--bundle", moving(bundle, a0={}).path, "n1", check=False)
+    failed = cli("create", "--bundle", moving(bundle, a0={}).path, ID, check=False)
     assert failed.returncode == 1
     assert "the runtime's own network namespace" in failed.stderr
 

@@ -20,6 +20,7 @@ from seatrial.runtime.default_devices import with_defaults
 from seatrial.runtime.errors import SyscallError
 
 pytestmark = pytest.mark.root
+ID = f"veth-{os.getpid()}"
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def seen(container: Container) -> dict[str, Any]:
 def test_a_pair_connects_the_container_with_the_bridge(
     network: PrivateNetwork, config: Config, root: str
 ) -> None:
-    with Container.create(root, "v1", config) as container:
+    with Container.create(root, ID, config) as container:
         container.start(Process(["/probe", "hold"], cwd="/", env=["PATH=/"]))
         host = network.devices()["veth-trial"]
         assert (host["master"], host["mtu"]) == ("br0", 1400)
@@ -113,7 +114,7 @@ def _listen(container: Container) -> socket.socket:
 
 def test_the_container_sees_what_was_asked_for(network: PrivateNetwork, config: Config, root: str) -> None:
     config.networks[1].bridge = ""
-    with Container.create(root, "v1", config) as container:
+    with Container.create(root, ID, config) as container:
         report = seen(container)
         device = next(entry for entry in report["interfaces"] if entry["name"] == "eth0")
         assert (device["mac"], device["mtu"], device["up"]) == ("02:00:00:00:01:02", 1400, True)
@@ -128,7 +129,7 @@ def test_ipv6(network: PrivateNetwork, config: Config, root: str) -> None:
     config.networks[1] = Network(
         type="veth", name="eth0", host_name="veth-trial", address="fd00:9::2/64", gateway="fd00:9::1"
     )
-    with Container.create(root, "v1", config) as container:
+    with Container.create(root, ID, config) as container:
         report = seen(container)
         assert ("fd00:0009:0000:0000:0000:0000:0000:0002", 64) in [
             (entry["address"], entry["prefix"]) for entry in report["addresses"]
@@ -150,7 +151,7 @@ def test_a_failure_leaves_nothing(
 ) -> None:
     config.networks[1] = config.networks[1].replace(**change)
     before = sorted(network.devices())
-    container = Container.create(root, "v1", config)
+    container = Container.create(root, ID, config)
     with pytest.raises(SyscallError) as caught:
         container.run(Process(["/probe", "hold"], cwd="/"))
     assert told in str(caught.value)
@@ -160,10 +161,10 @@ def test_a_failure_leaves_nothing(
 
 
 def test_delete_by_another_program_removes_the_pair(network: PrivateNetwork, config: Config, root: str) -> None:
-    with Container.create(root, "v1", config) as container:
+    with Container.create(root, ID, config) as container:
         container.start(Process(["/probe", "hold"], cwd="/", env=["PATH=/"]))
         process = container.process
-    with Container.load(root, "v1") as other:
+    with Container.load(root, ID) as other:
         other.destroy(force=True)
     assert process is not None
     process.wait()
@@ -171,7 +172,7 @@ def test_delete_by_another_program_removes_the_pair(network: PrivateNetwork, con
 
 
 def test_another_device_of_that_name_is_left_alone(network: PrivateNetwork, config: Config, root: str) -> None:
-    with Container.create(root, "v1", config) as container:
+    with Container.create(root, ID, config) as container:
         container.start(Process(["/probe", "hold"], cwd="/", env=["PATH=/"]))
         network.ip("link", "delete", "veth-trial")
         network.ip("link", "add", "veth-trial", "type", "veth", "peer", "name", "other")
