@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
     from seatrial.runtime.checkpoint import CriuOptions
     from seatrial.runtime.config import Config, Resources
+    from seatrial.runtime.notify import Notification
     from seatrial.runtime.process import Process
+    from seatrial.runtime.stats import Stats
 else:
     import _signal
 
@@ -237,6 +239,37 @@ class Container:
         from seatrial.runtime.cgroup.place import from_paths
 
         return from_paths(self._state.cgroup_paths).pids() if self._state.cgroup_paths else []
+
+    def stats(self) -> Stats:
+        """What the container has used so far, from its cgroup.  Raises StateError when it has no cgroup (any more)."""
+        from seatrial.runtime.cgroup.place import from_paths
+
+        cgroup = from_paths(self._state.cgroup_paths) if self._state.cgroup_paths else None
+        if cgroup is None or not cgroup.exists():
+            raise StateError(f"container {self.id} has no cgroup", "it has been deleted, or never had one")
+        return cgroup.stats()
+
+    def notify_oom(self) -> Notification:
+        """Be told when the container runs out of memory: see `notify`.  Raises StateError, SyscallError."""
+        from seatrial.runtime.notify import oom
+
+        return oom(self._state.cgroup_paths)
+
+    def notify_memory_pressure(self, level: str) -> Notification:
+        """Be told of memory pressure: ``low``, ``medium`` or ``critical``, as v1 defines them.
+
+        On v2 these are pressure stall triggers: within 2 s some process waited 0.1 s for memory, 0.5 s, or every one
+        did for 0.5 s.  Raises UsageError (the level), StateError, SyscallError.
+        """
+        from seatrial.runtime.notify import memory_pressure
+
+        return memory_pressure(self._state.cgroup_paths, level)
+
+    def notify_end(self) -> Notification | None:
+        """Be told of the end alone, where the memory controller is not to be had; None where the kernel cannot."""
+        from seatrial.runtime.notify import end
+
+        return end(self._state.cgroup_paths)
 
     def signal(self, number: int, *, all: bool = False) -> None:
         """Send a signal to the init process; with `all` to every process of the container.

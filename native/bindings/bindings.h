@@ -36,6 +36,10 @@ int seatrial_ioctl(int fd, unsigned long request, uintptr_t argument);
 int seatrial_write_at(int dirfd, const char *path, const char *data, size_t bytes);
 int seatrial_read_at(int dirfd, const char *path, char *buffer, size_t bytes);
 
+/* -- notify.c ----------------------------------------------------------------------------------------------------- */
+int seatrial_inotify_init(void);
+int seatrial_inotify_add_watch(int fd, const char *path, uint32_t mask);
+
 /* -- mounts.c ----------------------------------------------------------------------------------------------------- */
 int seatrial_mount(const char *source, const char *target, const char *fstype, unsigned long flags, const char *data);
 int seatrial_umount2(const char *target, int flags);

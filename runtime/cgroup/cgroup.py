@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from seatrial.runtime.cgroup.undo import Undo
     from seatrial.runtime.config import DeviceRule, Resources
+    from seatrial.runtime.stats import Stats
 
 SIGKILL = 9
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)  # to an unprivileged user
@@ -189,6 +190,10 @@ class Cgroup:
     def populated(self) -> bool:
         """Whether a process is in it, or below, in any hierarchy."""
         return bool(self.pids())
+
+    def stats(self) -> Stats:
+        """What its processes have used, in every hierarchy."""
+        raise NotImplementedError
 
     def frozen(self) -> bool:
         """Whether this cgroup itself is frozen (or freezing): a frozen ancestor does not count."""

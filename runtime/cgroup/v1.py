@@ -13,6 +13,7 @@ from seatrial.runtime.errors import SeatrialError, UnsupportedError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from seatrial.runtime.config import DeviceRule, Resources
+    from seatrial.runtime.stats import Stats
 
 
 class CgroupV1(Cgroup):
@@ -90,6 +91,11 @@ class CgroupV1(Cgroup):
             )
 
     # -- processes ------------------------------------------------------------------------------------------------
+
+    def stats(self) -> Stats:
+        from seatrial.runtime.cgroup.stats_v1 import stats
+
+        return stats(self.paths)
 
     def frozen(self) -> bool:
         freezer = self.paths.get("freezer")

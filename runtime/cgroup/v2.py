@@ -12,6 +12,7 @@ from seatrial.runtime.errors import ConfigError, SeatrialError, StateError, Sysc
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from seatrial.runtime.config import DeviceRule, Resources
+    from seatrial.runtime.stats import Stats
 
 # Enabled on the way to every container: what limits and statistics need.  The others (hugetlb, rdma, misc, dmem) cost
 # accounting in every cgroup of the branch, so they are enabled when `unified` names one of their files.
@@ -182,6 +183,11 @@ class CgroupV2(Cgroup):
                 raise SyscallError.of("chown", path, error) from None
 
     # -- processes ------------------------------------------------------------------------------------------------
+
+    def stats(self) -> Stats:
+        from seatrial.runtime.cgroup.stats_v2 import stats
+
+        return stats(self.path)
 
     def frozen(self) -> bool:
         return "" in self.paths and read_or(self.path, "cgroup.freeze", "0") == "1"

@@ -22,7 +22,8 @@ else:
     import _signal
 
 VERBS = (
-    "create", "start", "run", "exec", "state", "kill", "delete", "list", "ps", "pause", "resume", "update", "spec",
+    "create", "start", "run", "exec", "state", "kill", "delete", "list", "ps", "pause", "resume", "update", "events",
+    "spec",
     "features", "plan",
 )  # fmt: skip
 
@@ -54,6 +55,7 @@ commands:
   delete     delete a container that has stopped
   list       list the containers
   ps         show the processes of a container
+  events     show what a container uses, and when it runs out of memory
   pause      stop the processes of a container
   resume     let the processes of a paused container go on
   update     change a container's limits

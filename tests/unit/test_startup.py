@@ -49,7 +49,7 @@ def foreign(modules: set[str]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "words", [[verb, "nobody"] for verb in ("state", "kill", "delete", "start", "ps", "pause", "resume")]
+    "words", [[verb, "nobody"] for verb in ("state", "kill", "delete", "start", "ps", "pause", "resume", "events")]
 )
 def test_verbs_import_nothing_heavy(tmp_path: os.PathLike[str], words: list[str]) -> None:
     modules = imported("--root", str(tmp_path), *words)
