@@ -79,7 +79,9 @@ class Entry:
                 known = ", ".join(filter(None, self.paths)) or "none: the host has cgroup v2 only"
                 raise UsageError(f"the container has no cgroup of controller {name!r}", f"it has {known}")
         for directory, names in directories.items():
-            subs = {self.sub[name] for name in names if name in self.sub} or {self.sub[""]} if self.sub else set()
+            subs = {self.sub[name] for name in names if name in self.sub}
+            if not subs and "" in self.sub:
+                subs = {self.sub[""]}
             if len(subs) > 1:
                 raise UsageError(f"controllers {', '.join(names)} are one hierarchy, but get several cgroups")
             fd = self._open_one(directory, names, next(iter(subs), None))
