@@ -24,8 +24,8 @@ from bundles import cgroups, processes_of
 
 from seatrial.native import channel, operations
 from seatrial.native.syscall import PR_SET_CHILD_SUBREAPER, prctl
-from seatrial.runtime import creation, launch
-from seatrial.runtime.cli import create, delete, run, start  # noqa: F401  (imports make no steps of their own)
+from seatrial.runtime import creation, execution
+from seatrial.runtime.cli import create, delete, exec, pause, resume, run, start, update  # noqa: F401  (no steps)
 from seatrial.runtime.cli.main import main
 from seatrial.runtime.plan import operation as op
 from seatrial.runtime.plan.plan import Plan
@@ -33,12 +33,17 @@ from seatrial.runtime.plan.plan import Plan
 DEADLY_POINT = 99  # a point of `sync` that no plan has
 GONE = ""
 
-# verb -> (how to get to where it begins, its words before the id, the statuses that it may leave when it is killed)
+# verb -> (how to get to where it begins, its words, the statuses that it may leave when it is killed)
+RUN = ["run", "-d", "-b", "BUNDLE", "ID"]
 VERBS: dict[str, tuple[list[list[str]], list[str], tuple[str, ...]]] = {
-    "create": ([], ["create", "-b", "BUNDLE"], (GONE, "creating", "created", "stopped")),
-    "run": ([], ["run", "-d", "-b", "BUNDLE"], (GONE, "creating", "created", "running", "stopped")),
-    "start": ([["create", "-b", "BUNDLE"]], ["start"], ("created", "running", "stopped")),
-    "delete": ([["run", "-d", "-b", "BUNDLE"]], ["delete", "--force"], (GONE, "running", "stopped")),
+    "create": ([], ["create", "-b", "BUNDLE", "ID"], (GONE, "creating", "created", "stopped")),
+    "run": ([], RUN, (GONE, "creating", "created", "running", "stopped")),
+    "start": ([["create", "-b", "BUNDLE", "ID"]], ["start", "ID"], ("created", "running", "stopped")),
+    "exec": ([RUN], ["exec", "-d", "ID", "/probe", "hold"], ("running",)),
+    "update": ([RUN], ["update", "--pids-limit", "77", "--cpu-share", "512", "ID"], ("running",)),
+    "pause": ([RUN], ["pause", "ID"], ("running", "paused")),
+    "resume": ([RUN, ["pause", "ID"]], ["resume", "ID"], ("running", "paused")),
+    "delete": ([RUN], ["delete", "--force", "ID"], (GONE, "running", "stopped")),
 }
 
 
@@ -75,8 +80,9 @@ def with_deadly_point(plan: Plan, number: int, late: bool) -> Plan:
 
 def arm_plan(number: int, late: bool = False) -> None:
     """Have the executor report after its N-th operation."""
-    compile_init = launch.compile_init
-    launch.compile_init = lambda *what: with_deadly_point(compile_init(*what), number, late)
+    compile_init, compile_exec = creation.compile_init, execution.compile_exec
+    creation.compile_init = lambda *what: with_deadly_point(compile_init(*what), number, late)
+    execution.compile_exec = lambda *what: with_deadly_point(compile_exec(*what), number, late)
 
 
 def arm_report() -> None:
@@ -100,7 +106,7 @@ def quiet() -> None:
 
 
 def fork(task: list[str], root: str, *arms: Callable[[], None]) -> int:
-    """Run one command of the runtime in a child, after what arms it; its wait status."""
+    """Run one command of the runtime in a child, after what arms it; its wait status (waitpid(2))."""
     pid = os.fork()
     if pid == 0:
         status = 70
@@ -111,7 +117,12 @@ def fork(task: list[str], root: str, *arms: Callable[[], None]) -> int:
             status = main(["--root", root, *task])
         finally:
             os._exit(status)
-    return os.waitpid(pid, 0)[1]
+    while True:
+        # Whatever dead runtimes orphaned comes to us, their sub-reaper: the init of a pid namespace ends only after all
+        # of its processes have been reaped (pid_namespaces(7)).
+        ended, wait_status = os.waitpid(-1, 0)
+        if ended == pid:
+            return wait_status
 
 
 def status_of(root: str, id: str) -> str:
@@ -153,13 +164,14 @@ def attempt(kind: str, root: str, bundle: str, verb: str, number: int) -> tuple[
     """One crash: (whether the runtime was killed, what is wrong)."""
     before, words, allowed = VERBS[verb]
     id = f"c-{verb}-{kind}-{number}"
+    names = {"BUNDLE": bundle, "ID": id}
     arms = [partial(arm_calls, number)] if kind == "calls" else [partial(arm_plan, number), arm_report]
     for words_before in before:
         # The gate is where `start` takes over a plan that `create` has made.
         late = [partial(arm_plan, number, True)] if kind == "operations" and verb == "start" else []
-        if fork([*(bundle if word == "BUNDLE" else word for word in words_before), id], root, *late):
+        if fork([names.get(word, word) for word in words_before], root, *late):
             return False, f"{' '.join(words_before)} failed"
-    status = fork([*(bundle if word == "BUNDLE" else word for word in words), id], root, *arms)
+    status = fork([names.get(word, word) for word in words], root, *arms)
     killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     found = status_of(root, id)
     problem = ""

@@ -25,12 +25,16 @@ def sweep(root: str, bundle: Bundle, kind: str, verb: str, first: int = 1, strid
     return points
 
 
-@pytest.mark.parametrize(("verb", "least"), [("create", 60), ("run", 60), ("start", 15), ("delete", 15)])
+@pytest.mark.parametrize(
+    ("verb", "least"),
+    [("create", 60), ("run", 60), ("start", 15), ("exec", 30), ("update", 20), ("pause", 10), ("resume", 10),
+     ("delete", 15)],
+)  # fmt: skip
 def test_killed_at_each_step_of_the_parent(cli: CommandLine, bundle: Bundle, verb: str, least: int) -> None:
     assert sweep(cli.root, bundle, "calls", verb) >= least
 
 
-@pytest.mark.parametrize(("verb", "least"), [("create", 30), ("run", 30), ("start", 2)])
+@pytest.mark.parametrize(("verb", "least"), [("create", 30), ("run", 30), ("start", 2), ("exec", 15)])
 def test_killed_after_each_operation_of_the_plan(cli: CommandLine, bundle: Bundle, verb: str, least: int) -> None:
     assert sweep(cli.root, bundle, "operations", verb) >= least
 
