@@ -110,6 +110,7 @@ OPERATIONS: tuple[tuple[str, int, tuple[str, ...], str], ...] = (
     ("bind_mapped", 87,
      ("source:str", "target:str", "recursive:u32", "uids:str", "gids:str", "map_recursive:u32"),
      "bind mount a host path that the parent has id-mapped; uids, gids: lines of a uid_map, empty for the container's"),
+    ("memory_policy", 88, ("mode:u32", "nodes:u32s"), "set_mempolicy with MODE (flags included) and these nodes"),
 )
 
 # The uid or gid of `console`, `home`, `stdio_owner` and `identity` that means: the one that `user` found.  (The kernel

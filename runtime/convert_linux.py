@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seatrial.runtime import mount_options
-from seatrial.runtime.config import Config, Device, IDMap, Namespace, NetDevice, TimeOffset
+from seatrial.runtime.config import Config, Device, IDMap, MemoryPolicy, Namespace, NetDevice, TimeOffset
 from seatrial.runtime.default_devices import with_defaults
 from seatrial.runtime.document import member
 from seatrial.runtime.errors import ConfigError, UnsupportedError
@@ -48,6 +48,13 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
     config.net_devices = {
         name: NetDevice(name=entry.get("name", "")) for name, entry in block.get("netDevices", {}).items()
     }
+    if "memoryPolicy" in block:
+        entry = block["memoryPolicy"]
+        flags = 0
+        for name in entry.get("flags", ()):
+            flags |= names.MEMORY_POLICY_FLAGS[name]
+        mode = names.MEMORY_POLICY_MODES[entry["mode"]]
+        config.memory_policy = MemoryPolicy(mode=mode, flags=flags, nodes=entry.get("nodes", ""))
     config.cgroups.path = block.get("cgroupsPath") or None
     if "resources" in block:
         from seatrial.runtime.convert_resources import convert_resources
@@ -62,8 +69,6 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
 def _refuse_unsupported(block: dict[str, Any]) -> None:
     if "intelRdt" in block:
         raise UnsupportedError("linux.intelRdt")
-    if "memoryPolicy" in block:
-        raise UnsupportedError("linux.memoryPolicy")
     if block.get("mountLabel"):
         raise UnsupportedError("linux.mountLabel", "SELinux is not supported yet")
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+from seatrial.runtime import number_list
+
 _MOST = 8192  # CONFIG_NR_CPUS of the largest kernels
 
 
 def parse_cpus(text: str) -> list[int]:
     """The CPUs of a list in ascending order, blanks around items ignored; ValueError with what is wrong."""
-    found: set[int] = set()
-    for item in text.split(","):
-        first, dash, last = (part.strip() for part in item.strip().partition("-"))
-        if not dash:
-            last = first
-        if not all(part.isascii() and part.isdigit() and len(part) < 6 for part in (first, last)):
-            raise ValueError(f"{item.strip()!r} is neither a CPU number nor a range such as 0-3")
-        if int(first) > int(last):
-            raise ValueError(f"the range {item.strip()} is empty")
-        if int(last) >= _MOST:
-            raise ValueError(f"CPU {last} is above {_MOST - 1}")
-        found.update(range(int(first), int(last) + 1))
-    return sorted(found)
+    cpus = number_list.parse(text, _MOST - 1)
+    if not cpus:
+        raise ValueError("the list is empty")
+    return cpus
 
 
 def cpu_mask(cpus: list[int]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seatrial.runtime.config import Config, Process
+from seatrial.runtime.config import Config, MemoryPolicy, Process
 from seatrial.runtime.document import quote
 from seatrial.runtime.errors import ConfigError
 from seatrial.runtime.spec import names
@@ -30,6 +30,8 @@ def validate_process(config: Config) -> None:
                     parse_cpus(text)
                 except ValueError as error:
                     raise ConfigError(f"process.execCPUAffinity.{name}", str(error)) from None
+    if config.memory_policy is not None:
+        _memory_policy(config.memory_policy)
     if config.io_priority is not None:
         if config.io_priority.io_class not in names.IO_CLASSES.values():
             raise ConfigError("process.ioPriority.class", "not between 1 and 3")
@@ -60,6 +62,36 @@ def _rlimits(config: Config) -> None:
         seen.add(limit.type)
         if limit.soft > limit.hard:
             raise ConfigError(f"{where}.soft", f"{limit.soft} is above the hard limit {limit.hard}")
+
+
+def _memory_policy(policy: MemoryPolicy) -> None:
+    """What set_mempolicy(2) would answer with EINVAL on any host."""
+    from seatrial.runtime import number_list
+
+    where = "linux.memoryPolicy"
+    mode = next((name for name, number in names.MEMORY_POLICY_MODES.items() if number == policy.mode), "")
+    if not mode:
+        raise ConfigError(f"{where}.mode", f"{policy.mode} is no mode of set_mempolicy(2)")
+    try:
+        nodes = number_list.parse(policy.nodes, names.HIGHEST_NODE)
+    except ValueError as error:
+        raise ConfigError(f"{where}.nodes", str(error)) from None
+    alone = mode in ("MPOL_DEFAULT", "MPOL_LOCAL")
+    if alone and nodes:
+        raise ConfigError(f"{where}.nodes", f"{mode} takes no nodes")
+    if not alone and not nodes and mode != "MPOL_PREFERRED":
+        raise ConfigError(f"{where}.nodes", f"{mode} needs at least one node")
+    flags = [name for name, bit in names.MEMORY_POLICY_FLAGS.items() if policy.flags & bit]
+    if policy.flags & ~sum(names.MEMORY_POLICY_FLAGS.values()):
+        raise ConfigError(f"{where}.flags", f"0x{policy.flags:x} has bits that are no flag of set_mempolicy(2)")
+    if "MPOL_F_RELATIVE_NODES" in flags and "MPOL_F_STATIC_NODES" in flags:
+        raise ConfigError(f"{where}.flags", "MPOL_F_RELATIVE_NODES and MPOL_F_STATIC_NODES exclude each other")
+    for name in flags:
+        if name == "MPOL_F_NUMA_BALANCING":
+            if mode not in ("MPOL_BIND", "MPOL_PREFERRED_MANY"):
+                raise ConfigError(f"{where}.flags", f"{name} is for MPOL_BIND and MPOL_PREFERRED_MANY")
+        elif not nodes:
+            raise ConfigError(f"{where}.flags", f"{name} says how nodes are meant, and there are none")
 
 
 def _scheduler(config: Config) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seatrial.native import operations as table
 from seatrial.runtime import capability
 from seatrial.runtime.plan.encode import argument_names
+from seatrial.runtime.spec import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ _FORMS: dict[str, tuple[str, str]] = {
         "nice {nice}, priority {priority}, flags 0x{flags:x}, runtime {runtime}, deadline {deadline}, period {period}",
     ),
     "io_priority": ("set I/O priority", "class {io_class}, priority {io_level}"),
+    "memory_policy": ("set memory policy {mode_text}", "{nodes_text}"),
     "no_new_privs": ("set no_new_privs", ""),
     "bounding": ("drop capabilities from the bounding set", "keep {keep_text}"),
     "keep_caps": ("{on_text} keeping capabilities over setuid", ""),
@@ -255,6 +257,14 @@ def _io_priority(words: dict[str, Any]) -> None:
     words["io_class"], words["io_level"] = words["value"] >> 13, words["value"] & 0x1FFF
 
 
+def _memory_policy(words: dict[str, Any]) -> None:
+    flags = [name for name, bit in names.MEMORY_POLICY_FLAGS.items() if words["mode"] & bit]
+    mode = words["mode"] & ~sum(names.MEMORY_POLICY_FLAGS.values())
+    known = [name for name, number in names.MEMORY_POLICY_MODES.items() if number == mode]
+    words["mode_text"] = "|".join([*(known or [str(mode)]), *flags])
+    words["nodes_text"] = f"nodes {' '.join(map(str, words['nodes']))}" if words["nodes"] else ""
+
+
 def _masks(words: dict[str, Any]) -> None:
     for key in list(words):
         words[f"{key}_text"] = _capability_names(words[key])
@@ -303,6 +313,7 @@ _SPECIAL: dict[str, Any] = {
     "rlimit": _rlimit,
     "scheduler": lambda words: words.update(policy_text=_name_of(words["policy"], _POLICIES)),
     "io_priority": _io_priority,
+    "memory_policy": _memory_policy,
     "bounding": _masks,
     "keep_caps": _keyed("on", "start", "stop"),
     "groups": lambda words: words.update(gids_text=" ".join(map(str, words["gids"])) or "none"),

@@ -244,6 +244,10 @@ def io_priority(value: int) -> Operation:
     return Operation("io_priority", value)
 
 
+def memory_policy(mode: int, nodes: Sequence[int]) -> Operation:
+    return Operation("memory_policy", mode, nodes)
+
+
 def no_new_privs() -> Operation:
     return Operation("no_new_privs")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seatrial.native.operations import USER_FOUND
 from seatrial.runtime.plan import operation as op
+from seatrial.runtime.spec import names
 from seatrial.runtime.user import parse_user
 
 TYPE_CHECKING = False
@@ -32,6 +33,12 @@ def attributes(config: Config) -> list[Operation]:
         )
     if config.io_priority is not None:
         operations.append(op.io_priority(config.io_priority.value))
+    policy = config.memory_policy
+    if policy is not None:
+        from seatrial.runtime import number_list
+
+        nodes = number_list.parse(policy.nodes, names.HIGHEST_NODE)
+        operations.append(op.memory_policy(policy.mode | policy.flags, nodes))
     if config.no_new_privileges:
         operations.append(op.no_new_privs())
     return operations

@@ -222,9 +222,9 @@ LINUX = Object(
         ),
         "memoryPolicy": Object(
             {
-                "mode": OneOf(names.MEMORY_POLICY_MODES),
+                "mode": OneOf(tuple(names.MEMORY_POLICY_MODES)),
                 "nodes": TEXT,
-                "flags": Array(OneOf(names.MEMORY_POLICY_FLAGS)),
+                "flags": Array(OneOf(tuple(names.MEMORY_POLICY_FLAGS))),
             },
             ("mode",),
         ),

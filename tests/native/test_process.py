@@ -353,3 +353,17 @@ def test_entering_twice_or_nothing_is_refused(executor: list[str], rootfs: str) 
     assert run(executor, [*birth(), enter, *program(["probe"])]).error[:2] == (3, "EINVAL")
     twice = [*birth(), *into(rootfs), *filesystems(), enter, enter, *program(["probe"])]
     assert run(executor, twice).error[:2] == (12, "EINVAL")
+
+
+def test_memory_policy(executor: list[str], rootfs: str) -> None:
+    found = process(executor, rootfs, [("memory_policy", 0x8002, [0, 1023])]).lines[0]["mempolicy"]
+    assert (found["mode_name"], found["nodes"][0], found["flags"]) == ("MPOL_BIND", 0, ["MPOL_F_STATIC_NODES"])
+    found = process(executor, rootfs, [("memory_policy", 2, [0]), ("memory_policy", 4, [])]).lines[0]["mempolicy"]
+    assert (found["mode_name"], found["nodes"]) == ("MPOL_LOCAL", [])
+
+
+@pytest.mark.parametrize(
+    ("mode", "nodes"), [(2, []), (0, [0]), (1000, [0]), (2, [1024]), (2, [2**32 - 1]), (2, [1023])]
+)
+def test_a_wrong_memory_policy(executor: list[str], rootfs: str, mode: int, nodes: list[int]) -> None:
+    assert process(executor, rootfs, [("memory_policy", mode, nodes)]).error[1] == "EINVAL"

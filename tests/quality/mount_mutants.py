@@ -1,8 +1,8 @@
-"""Mutants whose bug is in id-mapped mounts."""
+"""Mutants whose bug is in id-mapped mounts and in the memory policy."""
 
 from __future__ import annotations
 
-from planting import Mutant, applied, changed, plan, replaced
+from planting import Mutant, applied, changed, dropped, plan, replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from seatrial.runtime.plan.operation import Operation
 
+POLICY = "linux/test_memory_policy.py::"
 MAPPED = "mounts/test_idmap.py::test_mappings_of_the_mount"
 
 
@@ -61,5 +62,29 @@ TABLE = (
         "the gids of an id-mapped mount are mapped like its uids",
         replaced("mount_tree:user_namespace", _gids_from_uids),
         MAPPED + "[idmap]",
+    ),
+    Mutant(
+        "memory-policy-ignored",
+        "linux.memoryPolicy is ignored",
+        plan(dropped("memory_policy")),
+        POLICY + "test_mode_with_a_node[BIND-0]",
+    ),
+    Mutant(
+        "memory-policy-without-flags",
+        "linux.memoryPolicy.flags is ignored",
+        plan(changed("memory_policy", to=lambda values: {"mode": values["mode"] & 7})),
+        POLICY + "test_flag[STATIC_NODES]",
+    ),
+    Mutant(
+        "memory-policy-without-nodes",
+        "linux.memoryPolicy.nodes is ignored where the mode allows it",
+        plan(changed("memory_policy", to=lambda values: {"nodes": []}, where=lambda values: values["mode"] == 1)),
+        POLICY + "test_mode_with_a_node[PREFERRED-0]",
+    ),
+    Mutant(
+        "memory-policy-default-inherited",
+        "MPOL_DEFAULT leaves what the runtime has inherited",
+        plan(dropped("memory_policy", where=lambda values: values["mode"] == 0)),
+        POLICY + "test_default",
     ),
 )

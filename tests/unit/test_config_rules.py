@@ -18,6 +18,7 @@ TIME = {"type": "time"}
 MAP = {"containerID": 0, "hostID": 1000, "size": 10}
 LIMIT = {"type": "RLIMIT_NOFILE", "soft": 1, "hard": 2}
 NOTIFY = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]}
+NODE_MODES = ("BIND", "INTERLEAVE", "WEIGHTED_INTERLEAVE", "PREFERRED_MANY")
 SECCOMP_RULE = {"names": ["read"], "action": "SCMP_ACT_ERRNO"}
 
 
@@ -95,6 +96,30 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"process.scheduler": {"policy": "SCHED_DEADLINE"}}, "process.scheduler", "0 < runtime"),
     ({"process.ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 8}}, "process.ioPriority.priority", "7"),
     ({"process.ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": -1}}, "process.ioPriority.priority", "0"),
+    *(
+        (
+            {"linux.memoryPolicy": {"mode": f"MPOL_{mode}", "nodes": nodes, "flags": flags}},
+            f"linux.memoryPolicy.{path}",
+            text,
+        )
+        for mode, nodes, flags, path, text in (
+            ("DEFAULT", "0", [], "nodes", "takes no nodes"),
+            ("LOCAL", "0-1", [], "nodes", "takes no nodes"),
+            *((mode, nodes, [], "nodes", "at least one") for mode in NODE_MODES for nodes in ("", " ")),
+            *(
+                ("BIND", nodes, [], "nodes", "neither")
+                for nodes in ("a", "0,", ",", "-1", "0-", "0x1", "1 2", "\u0661")
+            ),
+            ("BIND", "3-1", [], "nodes", "is empty"),
+            ("BIND", "0,1024", [], "nodes", "above 1023"),
+            ("BIND", "0-9876543210", [], "nodes", "above 1023"),
+            ("BIND", "0-" + "9" * 5000, [], "nodes", "above 1023"),
+            ("BIND", "0", ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"], "flags", "exclude each other"),
+            ("PREFERRED", "0", ["MPOL_F_NUMA_BALANCING"], "flags", "MPOL_BIND and MPOL_PREFERRED_MANY"),
+            ("PREFERRED", "", ["MPOL_F_STATIC_NODES"], "flags", "there are none"),
+            ("LOCAL", "", ["MPOL_F_RELATIVE_NODES"], "flags", "there are none"),
+        )
+    ),
     # mounts
     ({"mounts": [{"destination": ""}]}, "mounts[0].destination", "empty"),
     ({"mounts": [{"destination": "/a", "type": "tmpfs"}, {"destination": "/x"}]}, "mounts[1].type", "missing"),
@@ -309,7 +334,6 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"process.selinuxLabel": "x"}, "process.selinuxLabel"),
     ({"process.scheduler": {"policy": "SCHED_ISO"}}, "process.scheduler.policy"),
     ({"linux.intelRdt": {}}, "linux.intelRdt"),
-    ({"linux.memoryPolicy": {"mode": "MPOL_LOCAL"}}, "linux.memoryPolicy"),
     ({"linux.mountLabel": "x"}, "linux.mountLabel"),
     ({"linux.personality": {"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}}, "linux.personality.flags[0]"),
     ({"linux.seccomp": {"defaultAction": "SCMP_ACT_NOTIFY"}}, "linux.seccomp.defaultAction"),
@@ -344,6 +368,15 @@ ACCEPTED: list[dict[str, Any]] = [
     ),
     {"mounts": [bound(uidMappings=[MAP], gidMappings=[MAP])]},
     {"mounts": [bound("idmap", uidMappings=[MAP], gidMappings=[MAP])]},
+    *(
+        {"linux.memoryPolicy": {"mode": f"MPOL_{mode}", "nodes": nodes, "flags": flags}}
+        for mode, nodes, flags in (
+            ("DEFAULT", "", []),
+            ("PREFERRED", "", []),
+            ("PREFERRED_MANY", "0-1, 3", ["MPOL_F_NUMA_BALANCING", "MPOL_F_STATIC_NODES"]),
+        )
+    ),
+    {"linux.memoryPolicy": {"mode": "MPOL_LOCAL"}},
     {"linux.namespaces": []},
     {"hooks": {}},
     {"annotations": {}},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from oci_documents import plain, put, text
 
-from seatrial.runtime.config import Config, DeviceRule, IDMap, MountIDMap, Namespace
+from seatrial.runtime.config import Config, DeviceRule, IDMap, MemoryPolicy, MountIDMap, Namespace
 from seatrial.runtime.load import parse_config
 
 
@@ -97,6 +97,14 @@ def test_a_bind_mount_is_made_by_its_option(fstype: str | None) -> None:
 def test_type_bind_alone_is_no_bind_mount() -> None:
     (mount,) = convert(mounts=[{"destination": "/d", "source": "/s", "type": "bind"}]).mounts
     assert (mount.fstype, mount.flags) == ("bind", 0)
+
+
+def test_memory_policy() -> None:
+    flags = ["MPOL_F_STATIC_NODES", "MPOL_F_NUMA_BALANCING"]
+    entry = {"mode": "MPOL_PREFERRED_MANY", "nodes": "0-1", "flags": flags}
+    assert convert(linux__memoryPolicy=entry).memory_policy == MemoryPolicy(mode=5, flags=0xA000, nodes="0-1")
+    assert convert(linux__memoryPolicy={"mode": "MPOL_LOCAL"}).memory_policy == MemoryPolicy(mode=4)
+    assert convert().memory_policy is None
 
 
 def test_an_id_mapped_mount() -> None:

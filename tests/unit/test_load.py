@@ -123,7 +123,6 @@ for unsupported in (
     "mounts[0].gidMappings",
     "linux.mountLabel",
     "linux.intelRdt",
-    "linux.memoryPolicy",
     "linux.personality.flags",
     "linux.resources.blockIO",
     "linux.resources.hugepageLimits",

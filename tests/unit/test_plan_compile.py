@@ -15,6 +15,7 @@ from seatrial.runtime.config import (
     Hook,
     Hooks,
     IOPriority,
+    MemoryPolicy,
     Namespace,
     NetDevice,
     Network,
@@ -223,6 +224,7 @@ def test_process_attributes() -> None:
                         console_width=80, console_height=24),
         capabilities=Capabilities(bounding=KILL, effective=1, permitted=3, inheritable=4, ambient=8),
         personality=8, scheduler=Scheduler(policy=0, nice=5), io_priority=IOPriority(io_class=2, priority=3),
+        memory_policy=MemoryPolicy(mode=2, flags=0x8000, nodes="3, 0-1"),
         rlimits=[Rlimit(type=7, soft=1, hard=2), Rlimit(type=7, soft=3, hard=4)],
         hostname="h", domainname="d",
     )  # fmt: skip
@@ -235,6 +237,7 @@ def test_process_attributes() -> None:
         "personality(domain=8)",
         "scheduler(policy=0, nice=5, priority=0, flags=0, runtime=0, deadline=0, period=0)",
         f"io_priority(value={2 << 13 | 3})",
+        "memory_policy(mode=32770, nodes=[0, 1, 3])",
         "environment(env=[])",
         "home(uid=7)",
         "chdir(target='/w', create=0)",
@@ -409,7 +412,7 @@ def test_tests_see_every_operation_that_a_config_can_ask_for() -> None:
         "death_signal", "bind_inside",  # library and later work
         "bind", "bind_mapped", "mount_attr", "propagate", "copy_up", "move_root", "chroot",  # test_plan_mounts
         "seccomp",  # test_seccomp_plan
-        "domainname", "personality", "scheduler", "io_priority",  # test_process_attributes
+        "domainname", "personality", "scheduler", "io_priority", "memory_policy",  # test_process_attributes
         "user", "affinity", "enter_root",  # test_plan_exec
     }  # fmt: skip
     assert {name for name, *_ in table.OPERATIONS} - seen == elsewhere
