@@ -99,11 +99,11 @@ def check(done: Any, place: str) -> None:
 
 
 def attempt(cli: CommandLine, bundle: Bundle, victim: str, place: str, text: str) -> None:
-    before, host = snapshot(victim), host_state()
+    before, host = snapshot(victim), host_state(bundle.path)
     replace(bundle, place, text)
     done = cli("run", "--bundle", bundle.path, f"symlink-{os.getpid()}", check=False)
     assert snapshot(victim) == before, f"{place} -> {text}"
-    assert host_state() == host, f"{place} -> {text}"
+    assert host_state(bundle.path) == host, f"{place} -> {text}"
     check(done, place)
     if place in MUST_BE_REFUSED:
         assert done.returncode == 1
