@@ -229,6 +229,8 @@ class Cgroup:
                 os.kill(pid, signal)
             except ProcessLookupError:
                 pass
+            except OSError as error:
+                raise SyscallError.of("kill", f"{pid} with signal {signal}", error) from None
         return bool(found)
 
     @staticmethod

@@ -5,8 +5,9 @@ from __future__ import annotations
 import mount_mutants
 import network_mutants
 import parent_mutants
+import pause_mutants
 import plan_mutants
 from planting import Mutant
 
-TABLE = (*plan_mutants.TABLE, *parent_mutants.TABLE, *mount_mutants.TABLE, *network_mutants.TABLE)
+TABLE = (*plan_mutants.TABLE, *parent_mutants.TABLE, *mount_mutants.TABLE, *network_mutants.TABLE, *pause_mutants.TABLE)
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in TABLE}

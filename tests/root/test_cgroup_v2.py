@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from seatrial.native import bpf, pidfd
 from seatrial.native.spawn import spawn
+from seatrial.runtime.cgroup import cgroup as cgroup_module
+from seatrial.runtime.cgroup import v2 as v2_module
 from seatrial.runtime.cgroup.hierarchy import detect
 from seatrial.runtime.cgroup.v2 import CgroupV2
 from seatrial.runtime.config import DeviceRule, Resources
@@ -195,6 +199,49 @@ def test_kill_all_and_remove(cgroup: CgroupV2, freeze: bool) -> None:
     cgroup.remove()
     assert not cgroup.exists()
     assert cgroup.pids() == []
+
+
+def test_without_cgroup_kill_the_freezer_helps(cgroup: CgroupV2, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Linux before 5.14.  Somebody who forks all the time would get away if nobody stopped him."""
+    real_write, real_freeze = cgroup_module.write, v2_module.freeze_v2
+    frozen = []
+
+    def write(directory: str, name: str, value: str | int, hint: str = "") -> None:
+        if name == "cgroup.kill":
+            raise SyscallError("write", f"{directory}/{name}", errno.ENOENT)
+        real_write(directory, name, value, hint)
+
+    def freeze(directory: str) -> None:
+        real_freeze(directory)
+        with open(f"{directory}/cgroup.events", encoding="ascii") as file:
+            frozen.append("frozen 1" in file.read().splitlines())
+
+    monkeypatch.setattr(cgroup_module, "write", write)
+    monkeypatch.setattr(v2_module, "freeze_v2", freeze)
+    cgroup.create()
+    child = Born(cgroup, "while :; do (exec sleep 0.05) & done")
+    while len(cgroup.pids()) < 5:
+        os.sched_yield()
+    cgroup.kill_all()
+    assert frozen == [True]
+    assert not cgroup.frozen()
+    assert child.finish()[0].signal == 9
+    deadline = time.monotonic() + 10
+    while cgroup.populated():  # of the dying
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    cgroup.kill_all()  # nobody there: nothing to freeze
+    assert frozen == [True]
+
+
+def test_a_signal_that_does_not_exist_leaves_it_running(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    child = Born(cgroup, "sleep 100")
+    with pytest.raises(SyscallError, match="with signal 99: EINVAL"):
+        cgroup.kill_all(99)
+    assert not cgroup.frozen()
+    cgroup.kill_all()
+    assert child.finish()[0].signal == 9
 
 
 def test_hugetlb_is_enabled_when_it_is_named(cgroup: CgroupV2) -> None:
