@@ -241,13 +241,21 @@ class Container:
         return from_paths(self._state.cgroup_paths).pids() if self._state.cgroup_paths else []
 
     def stats(self) -> Stats:
-        """What the container has used so far, from its cgroup.  Raises StateError when it has no cgroup (any more)."""
+        """What the container has used so far: its cgroup, and the network interfaces that the runtime put into it.
+
+        Raises StateError when it has no cgroup (any more), SyscallError.
+        """
         from seatrial.runtime.cgroup.place import from_paths
+        from seatrial.runtime.network.statistics import container_interfaces
 
         cgroup = from_paths(self._state.cgroup_paths) if self._state.cgroup_paths else None
         if cgroup is None or not cgroup.exists():
             raise StateError(f"container {self.id} has no cgroup", "it has been deleted, or never had one")
-        return cgroup.stats()
+        result = cgroup.stats()
+        state = self._reload()
+        if state is not None and init_alive(state):
+            result.network_interfaces = container_interfaces(state.config, state.init_process_pid)
+        return result
 
     def notify_oom(self) -> Notification:
         """Be told when the container runs out of memory: see `notify`.  Raises StateError, SyscallError."""

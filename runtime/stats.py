@@ -6,6 +6,7 @@ Times are in nanoseconds, sizes in bytes.  A field without a controller (or a ke
 
 from __future__ import annotations
 
+from seatrial.runtime.network.statistics import InterfaceStatistics
 from seatrial.runtime.record import Record
 
 NO_LIMIT = (1 << 64) - 1
@@ -154,20 +155,6 @@ class Misc(Record):
     events: int = 0
 
 
-class NetworkInterface(Record):
-    """The counters of one interface of the container."""
-
-    name: str
-    rx_bytes: int = 0
-    rx_packets: int = 0
-    rx_errors: int = 0
-    rx_dropped: int = 0
-    tx_bytes: int = 0
-    tx_packets: int = 0
-    tx_errors: int = 0
-    tx_dropped: int = 0
-
-
 class Stats(Record):
     """Everything.  `hugetlb` by page size ("2MB"), `rdma` by device, `misc` by resource."""
 
@@ -179,4 +166,4 @@ class Stats(Record):
     hugetlb: dict[str, Hugetlb] = {}
     rdma: dict[str, Rdma] = {}
     misc: dict[str, Misc] = {}
-    network_interfaces: list[NetworkInterface] = []
+    network_interfaces: list[InterfaceStatistics] = []

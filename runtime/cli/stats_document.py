@@ -6,7 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from seatrial.runtime.stats import Blkio, Cpuset, Hugetlb, Memory, MemoryUsage, NetworkInterface, Pressure, Stats
+    from seatrial.runtime.network.statistics import InterfaceStatistics
+    from seatrial.runtime.stats import Blkio, Cpuset, Hugetlb, Memory, MemoryUsage, Pressure, Stats
 
 # field -> member, which is left out when the list is empty
 _BLKIO = {
@@ -112,7 +113,7 @@ def hugetlb(record: Hugetlb) -> dict[str, Any]:
     return present(usage=record.usage, max=record.max) | {"failcnt": record.failcnt}
 
 
-def interface(record: NetworkInterface) -> dict[str, Any]:
+def interface(record: InterfaceStatistics) -> dict[str, Any]:
     """One network interface: runc's structure has no names for JSON, so Go's stand."""
     members: dict[str, Any] = {"Name": record.name}
     for way in ("Rx", "Tx"):

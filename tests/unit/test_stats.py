@@ -13,7 +13,8 @@ from seatrial.runtime.cli.duration import seconds
 from seatrial.runtime.cli.stats_document import document
 from seatrial.runtime.document import dumps
 from seatrial.runtime.errors import SeatrialError, UsageError
-from seatrial.runtime.stats import NO_LIMIT, BlkioEntry, Hugetlb, NetworkInterface, Rdma, Stats
+from seatrial.runtime.network.statistics import InterfaceStatistics
+from seatrial.runtime.stats import NO_LIMIT, BlkioEntry, Hugetlb, Rdma, Stats
 
 PRESSURE = (
     "some avg10=1.50 avg60=0.00 avg300=0.25 total=77\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n"
@@ -213,7 +214,7 @@ def test_document_is_runcs(directory: str) -> None:
 @pytest.mark.parametrize("directory", [V2], indirect=True)
 def test_document_has_pressure_and_interfaces(directory: str) -> None:
     stats = stats_v2.stats(directory)
-    stats.network_interfaces = [NetworkInterface(name="eth0", rx_bytes=1, tx_dropped=2)]
+    stats.network_interfaces = [InterfaceStatistics(name="eth0", rx_bytes=1, tx_dropped=2)]
     text = dumps(document(stats))
     pressure = '"psi":{"some":{"avg10":1.5,"avg60":0,"avg300":0.25,"total":77},"full":{"avg10":0,"avg60":0,'
     assert text.count(pressure) == 2
