@@ -6,7 +6,8 @@ from seatrial.runtime.cli.main import Context, write_stdout
 from seatrial.runtime.cli.options import Options
 from seatrial.runtime.container import Container
 from seatrial.runtime.document import dumps
-from seatrial.runtime.errors import SeatrialError, UsageError
+from seatrial.runtime.errors import SeatrialError, StateError, UsageError
+from seatrial.runtime.state import STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
         raise UsageError(f"option --format takes table or json, not {format!r}")
     with Container.load(context.root, arguments[0], log=context.log) as container:
         pids = container.processes()
+        if not pids and container.status() != STOPPED:
+            raise StateError(f"container {arguments[0]} has no cgroup", "its processes cannot be told from others")
     if format == "json":
         write_stdout(dumps(pids or None) + "\n")  # runc prints null for none
     else:
