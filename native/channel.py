@@ -41,7 +41,7 @@ def listen(path: str | bytes, type: int = SOCK_SEQPACKET, backlog: int = 4) -> i
 
 
 def connect(path: str | bytes, type: int = SOCK_SEQPACKET) -> int:
-    """A Unix socket connected to a path of at most 107 bytes."""
+    """A Unix socket connected to a path of at most 107 bytes, or to an abstract name after ``@`` (unix(7))."""
     return checked(lib.seatrial_unix_connect(encoded(path), type), "connect", path)
 
 
@@ -53,6 +53,17 @@ def accept(fd: int) -> int:
 def send(fd: int, data: bytes, fds: Sequence[int] = ()) -> None:
     """sendmsg(2) of one packet with up to 32 descriptors; BrokenPipeError (no signal) when the peer is gone."""
     checked(lib.seatrial_send(fd, data, len(data), list(fds), len(fds)), "sendmsg", f"fd {fd}")
+
+
+def send_all(fd: int, data: bytes, fds: Sequence[int] = ()) -> None:
+    """Send all of `data` on a stream socket, the descriptors with its first part; errors as of `send`."""
+    left, passed = data, list(fds)
+    while left or passed:
+        result = lib.seatrial_send(fd, left, len(left), passed, len(passed))
+        if result == -4:  # EINTR: Python's handlers have run
+            continue
+        left = left[checked(result, "sendmsg", f"fd {fd}") :]
+        passed = []
 
 
 def receive(fd: int, limit: int = MAX_TEXT) -> tuple[bytes, list[int]]:

@@ -29,6 +29,21 @@ def load_filter(program: bytes, flags: int = 0) -> int:
     return checked(lib.seatrial_seccomp_load(program, len(program) // INSTRUCTION_BYTES, flags), "seccomp", "filter")
 
 
+def supported_flags() -> int:
+    """The FILTER_FLAG_* bits that this kernel knows, TSYNC_ESRCH left out: it answers EFAULT to a null filter then."""
+    flags = 0
+    for flag in (FILTER_FLAG_TSYNC, FILTER_FLAG_LOG, FILTER_FLAG_SPEC_ALLOW, FILTER_FLAG_NEW_LISTENER):
+        flags |= flag if _is_known(flag) else 0
+    if _is_known(FILTER_FLAG_NEW_LISTENER | FILTER_FLAG_WAIT_KILLABLE_RECV):
+        flags |= FILTER_FLAG_WAIT_KILLABLE_RECV  # EINVAL by itself
+    return flags
+
+
+def _is_known(flags: int) -> bool:
+    error: int = lib.seatrial_seccomp_probe(flags)
+    return error == -14  # EFAULT
+
+
 class Notification:
     """A system call that waits for our answer.  `pid` is the thread in our pid namespace, 0: not visible here."""
 

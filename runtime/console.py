@@ -12,24 +12,6 @@ if TYPE_CHECKING:
     from seatrial.runtime.process import Process
 
 
-def connect_console(path: str) -> int:
-    """Connect to the AF_UNIX stream socket that waits for a pty master.  Raises SyscallError.
-
-    A long path goes through a descriptor of its directory, because sun_path holds 108 bytes only.
-    """
-    directory, name = os.path.split(os.path.abspath(path))
-    try:
-        if len(os.fsencode(path)) < 100:
-            return channel.connect(path, channel.SOCK_STREAM)
-        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            return channel.connect(f"/proc/self/fd/{fd}/{name}", channel.SOCK_STREAM)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise SyscallError.of("connect to the console socket", path, error) from None
-
-
 def send_master(connection: int, master: int, name: str) -> None:
     """Send the master over the console socket: one message, the pty's name as payload, one descriptor (SCM_RIGHTS)."""
     try:

@@ -63,7 +63,7 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
     if "seccomp" in block:
         from seatrial.runtime.convert_seccomp import convert_seccomp
 
-        config.seccomp = convert_seccomp(block["seccomp"])
+        config.seccomp = convert_seccomp(block["seccomp"], config.bundle)
 
 
 def _refuse_unsupported(block: dict[str, Any]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from seatrial.runtime.config import Seccomp, SeccompArgument, SeccompRule
-from seatrial.runtime.errors import ConfigError, UnsupportedError
+from seatrial.runtime.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +14,11 @@ if TYPE_CHECKING:
 _WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 
 
-def convert_seccomp(block: dict[str, Any]) -> Seccomp:
+def convert_seccomp(block: dict[str, Any], bundle: str) -> Seccomp:
     """The profile of a checked seccomp block.  Raises ConfigError."""
-    # listenerPath is ignored when no action is SCMP_ACT_NOTIFY, and that action is refused.
+    listener = block.get("listenerPath", "")
+    if listener and not listener.startswith("@"):  # an abstract name, as Go's net package has it
+        listener = os.path.join(bundle, listener)
     if block.get("listenerMetadata") and not block.get("listenerPath"):
         raise ConfigError("linux.seccomp.listenerMetadata", "comes without listenerPath")
     _check_action(block, "defaultAction", "defaultErrnoRet", "linux.seccomp")
@@ -26,13 +30,13 @@ def convert_seccomp(block: dict[str, Any]) -> Seccomp:
         syscalls=[
             _rule(entry, f"linux.seccomp.syscalls[{index}]") for index, entry in enumerate(block.get("syscalls", ()))
         ],
+        listener_path=listener,
+        listener_metadata=block.get("listenerMetadata", ""),
     )
 
 
 def _check_action(block: dict[str, Any], action: str, errno: str, path: str) -> None:
     name = block[action]
-    if name == "SCMP_ACT_NOTIFY":
-        raise UnsupportedError(f"{path}.{action}", "SCMP_ACT_NOTIFY is not supported yet")
     if errno in block:
         if name not in _WITH_ERRNO:
             raise ConfigError(f"{path}.{errno}", f"{name} takes no errno")

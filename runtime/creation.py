@@ -67,9 +67,9 @@ class Creation:
         namespaces: list[tuple[str, int]] = []
         try:
             if self.process.console_socket:
-                from seatrial.runtime.console import connect_console
+                from seatrial.runtime.peer import connect
 
-                console = connect_console(self.process.console_socket)
+                console = connect("console socket", self.process.console_socket)
             if gate:
                 listener = self._listen()
             cgroup_fd = self.cgroup.fd()
@@ -94,6 +94,7 @@ class Creation:
                     operations.SYNC_RUNTIME_HOOKS: self._limits_and_hooks,
                     operations.SYNC_READY: self._record,
                 },
+                announce=self._announce,
             )
             self.launch.start()
             if not gate:
@@ -216,6 +217,11 @@ class Creation:
         state.late_operations = late_operations(launch.plan)
         state.ready = True
         self.directory.save(state)
+
+    def _announce(self, pid: int, listener: int) -> None:
+        from seatrial.runtime.seccomp.agent import announce
+
+        announce(self.config, self.state.id, CREATING, pid, pid, listener)
 
     def _name_init(self, pid: int) -> None:
         self.state.init_process_pid = pid

@@ -23,10 +23,12 @@ _O_PATH = 0o10000000
 
 
 class Execution:
-    """One attempt to start a process in a container; `config` is the container's with the process put in."""
+    """One attempt to start a process in a container, whose status is `status`; `config` is the container's with the
+    process put in."""
 
-    def __init__(self, state: State, config: Config, process: Process, log: Log) -> None:
+    def __init__(self, state: State, status: str, config: Config, process: Process, log: Log) -> None:
         self.state = state
+        self.status = status
         self.config = config
         self.process = process
         self.log = log
@@ -58,9 +60,9 @@ class Execution:
         try:
             console = -1
             if process.console_socket:
-                from seatrial.runtime.console import connect_console
+                from seatrial.runtime.peer import connect
 
-                console = connect_console(process.console_socket)
+                console = connect("console socket", process.console_socket)
                 opened.append(console)
             entry.open()
             tasks = entry.tasks()
@@ -78,6 +80,7 @@ class Execution:
                 root=root,
                 handlers={operations.SYNC_CGROUP: lambda launch: entry.join(launch.pid)},
                 init_cgroup=entry.init_fd,
+                announce=self._announce,
             )
             with InitialAffinity(self.config):
                 launch.start()
@@ -103,6 +106,11 @@ class Execution:
                 os.close(fd)
             entry.close()
             process.close_child_ends()
+
+    def _announce(self, pid: int, listener: int) -> None:
+        from seatrial.runtime.seccomp.agent import announce
+
+        announce(self.config, self.state.id, self.status, self.state.init_process_pid, pid, listener)
 
     def _open_init(self, opened: list[int]) -> tuple[list[tuple[str, int]], int]:
         """The namespaces of init to join, and its root if it has no mount namespace; descriptors go to `opened` too.

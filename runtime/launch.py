@@ -76,6 +76,7 @@ class Launch:
     `compile` makes the plan of each attempt; `namespaces` are the ones to join, with descriptors that stay the
     caller's, `root` is a root directory to enter, or -1.  `handlers` are called for the points of `sync`, with this
     object; `listener` is the gate's socket, -1 for `run` and `exec`.  `init_cgroup` is `give_birth`'s.
+    `announce` gets the pid and the listener of a seccomp filter that notifies.
     After a failure call `abort`; at the end, always `close`.
     """
 
@@ -96,6 +97,7 @@ class Launch:
         listener: int = -1,
         complete_environment: Callable[[Environment], None] | None = None,
         init_cgroup: Callable[[], int] | None = None,
+        announce: Callable[[int, int], None] | None = None,
     ) -> None:
         self.id = id
         self.config = config
@@ -111,6 +113,7 @@ class Launch:
         self.listener = listener
         self.complete_environment = complete_environment
         self.init_cgroup = init_cgroup
+        self.announce = announce
         self.pid = 0
         self.pidfd = -1
         self.channel = -1
@@ -243,8 +246,12 @@ class Launch:
             self.master_name = text
         elif message.kind == operations.MESSAGE_WARNING:
             self.log.warning(text)
-        for fd in message.fds:
-            os.close(fd)
+        try:
+            if message.kind == operations.MESSAGE_LISTENER and message.fds and self.announce is not None:
+                self.announce(self.pid, message.fds[0])
+        finally:
+            for fd in message.fds:
+                os.close(fd)
         if message.kind == operations.MESSAGE_ERROR:
             assert self.plan is not None
             operation = self.plan.operation(message.operation)

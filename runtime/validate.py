@@ -44,6 +44,10 @@ def validate(config: Config) -> None:
     validate_network(config)
     validate_process(config)
     validate_cgroups(config)
+    if config.seccomp is not None:
+        from seatrial.runtime.validate_seccomp import validate_seccomp
+
+        validate_seccomp(config.seccomp)
     for name, attribute in _HOOKS:
         for index, hook in enumerate(getattr(config.hooks, attribute)):
             _absolute(hook.path, f"hooks.{name}[{index}].path")

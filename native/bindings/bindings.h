@@ -80,6 +80,7 @@ int seatrial_netlink_socket(int namespace, int protocol);
 
 /* -- filters.c: seccomp and BPF ----------------------------------------------------------------------------------- */
 int seatrial_seccomp_load(const char *filter, size_t instructions, unsigned int flags);
+int seatrial_seccomp_probe(unsigned int flags);
 /* result: id, pid, flags, number, architecture, instruction pointer, six arguments. */
 int seatrial_seccomp_receive(int listener, uint64_t *result);
 int seatrial_seccomp_send(int listener, uint64_t id, int64_t value, int error, unsigned int flags);

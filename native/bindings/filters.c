@@ -31,6 +31,11 @@ int seatrial_seccomp_load(const char *filter, size_t instructions, unsigned int 
     return result_of(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
 }
 
+int seatrial_seccomp_probe(unsigned int flags)
+{
+    return result_of(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL));
+}
+
 int seatrial_seccomp_receive(int listener, uint64_t *result)
 {
     union { /* a newer kernel's structure may be longer; it writes its own size */

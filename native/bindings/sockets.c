@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -22,27 +23,33 @@ int seatrial_socketpair(int type, int *pair)
     return result_of(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair));
 }
 
+/* The length of the address.  A leading '@' means the abstract name after it, as in Go's net package. */
 static int unix_address(struct sockaddr_un *address, const char *path)
 {
+    size_t length = strlen(path);
+
     memset(address, 0, sizeof *address);
     address->sun_family = AF_UNIX;
-    if (strlen(path) >= sizeof address->sun_path)
+    if (length >= sizeof address->sun_path)
         return -ENAMETOOLONG;
-    strcpy(address->sun_path, path);
-    return 0;
+    memcpy(address->sun_path, path, length);
+    if (path[0] != '@')
+        return (int)sizeof *address;
+    address->sun_path[0] = '\0';
+    return (int)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
 int seatrial_unix_listen(const char *path, int type, int backlog)
 {
     struct sockaddr_un address;
-    int fd, error = unix_address(&address, path);
+    int fd, error, length = unix_address(&address, path);
 
-    if (error < 0)
-        return error;
+    if (length < 0)
+        return length;
     fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, backlog) < 0) {
+    if (bind(fd, (struct sockaddr *)&address, (socklen_t)length) < 0 || listen(fd, backlog) < 0) {
         error = -errno;
         close(fd);
         return error;
@@ -53,14 +60,14 @@ int seatrial_unix_listen(const char *path, int type, int backlog)
 int seatrial_unix_connect(const char *path, int type)
 {
     struct sockaddr_un address;
-    int fd, error = unix_address(&address, path);
+    int fd, error, length = unix_address(&address, path);
 
-    if (error < 0)
-        return error;
+    if (length < 0)
+        return length;
     fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+    if (connect(fd, (struct sockaddr *)&address, (socklen_t)length) < 0) {
         error = -errno;
         close(fd);
         return error;

@@ -44,11 +44,12 @@ def compile_init(config: Config, environment: Environment) -> Plan:
     if process is not None:
         operations += surroundings(process)
         operations += limits(config)
-        if not config.no_new_privileges:
-            # Loading needs CAP_SYS_ADMIN (seccomp(2)): the last chance is before the capabilities go.
-            operations += filter
+        operations.append(op.close_fds(environment.keep))  # what is opened later closes by itself
+        if config.no_new_privileges:
+            operations += credentials(config, process, [])
+        else:
+            operations += credentials(config, process, filter)
             filter = []
-        operations += credentials(config, process)
         operations.append(op.find(process.args[0]))  # with the program's PATH, directory and user
     operations += start(config, environment, filter)
     return Plan(operations)

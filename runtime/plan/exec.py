@@ -41,14 +41,16 @@ def compile_exec(config: Config, environment: Environment) -> Plan:
     filter = seccomp(config)
     operations += surroundings(process)
     operations += limits(config)
-    if not config.no_new_privileges:
-        operations += filter
+    operations.append(op.close_fds(environment.keep))
+    if config.no_new_privileges:
+        operations += credentials(config, process, [])
+    else:
+        operations += credentials(config, process, filter)
         filter = []
-    operations += credentials(config, process)
     operations.append(op.find(process.args[0]))
     operations.append(op.sync(SYNC_READY))
     operations += filter
-    operations += (op.sync(SYNC_START), op.close_fds(environment.keep), op.exec(process.args))
+    operations += (op.sync(SYNC_START), op.exec(process.args))
     return Plan(operations)
 
 

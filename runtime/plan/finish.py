@@ -27,7 +27,7 @@ def seccomp(config: Config) -> list[Operation]:
     from seatrial.runtime.seccomp.filter import compile_filter
 
     compiled = compile_filter(config.seccomp)
-    return [op.seccomp(compiled.filter, compiled.flags, 0)]
+    return [op.seccomp(compiled.filter, compiled.flags, int(compiled.notify))]
 
 
 def start(config: Config, environment: Environment, filter: list[Operation]) -> list[Operation]:
@@ -45,7 +45,7 @@ def start(config: Config, environment: Environment, filter: list[Operation]) -> 
         return operations
     for hook in config.hooks.start_container:
         operations.append(_hook("startContainer", hook, process.env, environment.state_created))
-    operations += (op.close_fds(environment.keep), op.exec(process.args))
+    operations.append(op.exec(process.args))
     return operations
 
 

@@ -66,8 +66,10 @@ def limits(config: Config) -> list[Operation]:
     return [op.rlimit(limit.type, limit.soft, limit.hard) for limit in config.rlimits]
 
 
-def credentials(config: Config, process: Process) -> list[Operation]:
-    """From root to the container's user.
+def credentials(config: Config, process: Process, filter: list[Operation]) -> list[Operation]:
+    """From root to the container's user; `filter` in the middle, which needs CAP_SYS_ADMIN (seccomp(2)).
+
+    It comes as late as it can: a profile must allow whatever is still called.
 
     The bounding set needs CAP_SETPCAP and the groups CAP_SETGID, so both come first; PR_SET_KEEPCAPS carries the
     permitted set over the change of uid, so that capset can give the wanted sets afterwards.
@@ -80,6 +82,7 @@ def credentials(config: Config, process: Process) -> list[Operation]:
     if not config.rootless_euid:
         # Without privilege, /proc/PID/setgroups says "deny" (user_namespaces(7)).
         operations.append(op.groups(process.additional_gids))
+    operations += filter
     operations.append(op.identity(uid_of(process), USER_FOUND if process.user else process.gid))
     operations.append(op.chdir_retry(process.cwd))
     if capabilities is not None:

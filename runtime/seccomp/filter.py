@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import errno
 
-from seatrial.runtime.errors import ConfigError, UnsupportedError
+from seatrial.native.seccomp import (
+    FILTER_FLAG_LOG,
+    FILTER_FLAG_NEW_LISTENER,
+    FILTER_FLAG_SPEC_ALLOW,
+    FILTER_FLAG_TSYNC,
+    FILTER_FLAG_WAIT_KILLABLE_RECV,
+    supported_flags,
+)
+from seatrial.runtime.errors import ConfigError
 from seatrial.runtime.seccomp.enosys import stub
 from seatrial.runtime.seccomp.libseccomp import COMPARE, Filter, Library
 
@@ -22,20 +30,19 @@ _ACTIONS = {
     "SCMP_ACT_ERRNO": 0x00050000,
     "SCMP_ACT_TRACE": 0x7FF00000,
     "SCMP_ACT_LOG": 0x7FFC0000,
+    "SCMP_ACT_NOTIFY": 0x7FC00000,
     "SCMP_ACT_ALLOW": 0x7FFF0000,
 }
+_NOTIFY_LEVEL = 5  # of seccomp_api_get(3): libseccomp 2.5
 _WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 _PERMITTING = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")  # as a default: needs no stub
 
-# SECCOMP_FILTER_FLAG_* -> (bit of seccomp(2), libseccomp API level)
 _FLAGS = {
-    "SECCOMP_FILTER_FLAG_TSYNC": (0, 2),  # accepted and dropped: the loader has one thread
-    "SECCOMP_FILTER_FLAG_LOG": (0x2, 3),
-    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": (0x4, 4),
-    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": (0x20, 7),
+    "SECCOMP_FILTER_FLAG_TSYNC": FILTER_FLAG_TSYNC,
+    "SECCOMP_FILTER_FLAG_LOG": FILTER_FLAG_LOG,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": FILTER_FLAG_SPEC_ALLOW,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": FILTER_FLAG_WAIT_KILLABLE_RECV,
 }
-_SPEC_ALLOW = "SECCOMP_FILTER_FLAG_SPEC_ALLOW"
-_WAIT_KILLABLE = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
 
 _INSTRUCTION_BYTES = 8
 _MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
@@ -43,25 +50,31 @@ _MANY_SYSCALLS = 32
 
 
 class CompiledFilter:
-    """What seccomp(2) takes: an array of struct sock_filter, and SECCOMP_FILTER_FLAG_* bits."""
+    """What seccomp(2) takes: an array of struct sock_filter, and SECCOMP_FILTER_FLAG_* bits.
 
-    __slots__ = ("filter", "flags")
+    `notify`: a listener is to be asked for (the flag for that is not in `flags`).
+    """
 
-    def __init__(self, filter: bytes, flags: int) -> None:
+    __slots__ = ("filter", "flags", "notify")
+
+    def __init__(self, filter: bytes, flags: int, notify: bool) -> None:
         self.filter = filter
         self.flags = flags
+        self.notify = notify
 
 
-def compile_filter(profile: Seccomp, library: Library | None = None) -> CompiledFilter:
-    """The program for a profile.
+def compile_filter(profile: Seccomp, library: Library | None = None, known_flags: int | None = None) -> CompiledFilter:
+    """The program for a profile.  `known_flags`: what the kernel supports, if it is not to be asked.
 
     System calls that libseccomp does not know are skipped: they are newer than the library, and the stub answers them.
     Raises ConfigError with a JSON path for a name that this library or kernel cannot do, SeatrialError when libseccomp
     is missing or fails.
     """
     library = library or Library()
+    notify = False
     default = _action(profile.default_action, profile.default_errno, "linux.seccomp.defaultAction")
-    flags = _flags(profile.flags, library.api_level())
+    known_flags = supported_flags() if known_flags is None else known_flags
+    flags = _flags(profile.flags, known_flags)
     arches = _arches(profile.architectures, library)
     names: dict[str, None] = {}
     with Filter(library, default) as filter:
@@ -70,6 +83,10 @@ def compile_filter(profile: Seccomp, library: Library | None = None) -> Compiled
         for index, rule in enumerate(profile.syscalls):
             path = f"linux.seccomp.syscalls[{index}]"
             action = _action(rule.action, rule.errno, f"{path}.action")
+            if rule.action == "SCMP_ACT_NOTIFY":
+                notify = True
+                if library.api_level() < _NOTIFY_LEVEL or not known_flags & FILTER_FLAG_NEW_LISTENER:
+                    raise ConfigError(f"{path}.action", f"{rule.action} needs libseccomp 2.5 and Linux 5.0")
             alternatives = _alternatives(rule.args, path)
             names.update(dict.fromkeys(rule.names))
             if action == default:
@@ -87,12 +104,12 @@ def compile_filter(profile: Seccomp, library: Library | None = None) -> Compiled
     if len(program) > _MAX_INSTRUCTIONS * _INSTRUCTION_BYTES:
         count = len(program) // _INSTRUCTION_BYTES
         raise ConfigError("linux.seccomp", f"makes {count} instructions, the kernel takes {_MAX_INSTRUCTIONS}")
-    return CompiledFilter(program, flags)
+    if not notify:
+        flags &= ~FILTER_FLAG_WAIT_KILLABLE_RECV  # seccomp(2): EINVAL without a listener
+    return CompiledFilter(program, flags, notify)
 
 
 def _action(name: str, number: int | None, path: str) -> int:
-    if name == "SCMP_ACT_NOTIFY":
-        raise UnsupportedError(path, "SCMP_ACT_NOTIFY is not supported yet")
     action = _ACTIONS.get(name)
     if action is None:
         raise ConfigError(path, f"unknown action {name!r}", f"one of {', '.join(_ACTIONS)}")
@@ -101,21 +118,18 @@ def _action(name: str, number: int | None, path: str) -> int:
     return action
 
 
-def _flags(names: list[str] | None, level: int) -> int:
+def _flags(names: list[str] | None, known: int) -> int:
     if names is None:
-        return _FLAGS[_SPEC_ALLOW][0] if level >= _FLAGS[_SPEC_ALLOW][1] else 0
+        return FILTER_FLAG_SPEC_ALLOW & known
     flags = 0
     for index, name in enumerate(names):
         path = f"linux.seccomp.flags[{index}]"
         if name not in _FLAGS:
             raise ConfigError(path, f"unknown flag {name!r}", f"one of {', '.join(_FLAGS)}")
-        bit, needed = _FLAGS[name]
-        if level < needed:
-            raise ConfigError(path, f"{name} is not supported by this kernel and libseccomp")
-        if name == _WAIT_KILLABLE:
-            raise UnsupportedError(path, f"{name} needs SCMP_ACT_NOTIFY, which is not supported yet")
-        flags |= bit
-    return flags
+        if not _FLAGS[name] & known:
+            raise ConfigError(path, f"{name} is not supported by this kernel")
+        flags |= _FLAGS[name]
+    return flags & ~FILTER_FLAG_TSYNC  # the loader has one thread
 
 
 def _arches(names: list[str], library: Library) -> list[int]:

@@ -83,7 +83,7 @@ class Library:
         self._api.restype, self._api.argtypes = ctypes.c_uint, ()
 
     def api_level(self) -> int:
-        """What library and kernel can both do (seccomp_api_get(3)): 3 has LOG, 4 SPEC_ALLOW, 7 WAIT_KILLABLE_RECV."""
+        """What library and kernel can both do (seccomp_api_get(3)): 5 has SCMP_ACT_NOTIFY."""
         level: int = self._api()
         return level
 

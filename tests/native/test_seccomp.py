@@ -73,6 +73,51 @@ def test_a_listener_is_handed_out(executor: list[str], rootfs: str) -> None:
     assert drive.go().lines[0]["errno"] == "ENOSYS"
 
 
+@pytest.mark.parametrize("action", [ERRNO | 1, ERRNO | 38], ids=["EPERM", "ENOSYS"])
+def test_a_listener_is_handed_out_where_no_child_may_be_awaited(executor: list[str], rootfs: str, action: int) -> None:
+    """wait4 and waitid refused: the executor does not need to know more than that the listener has been sent."""
+    plan = container(rootfs, ["probe", "mkdir", "/x"])
+    filter = LOAD_NUMBER
+    for number, answer in ((SYS_MKDIR, NOTIFY), (SYS_MKDIRAT, NOTIFY), (WAIT4, action), (247, action)):
+        filter += struct.pack("<HBBI", 0x15, 0, 1, number) + verdict(answer)
+    plan[-1:-1] = [("seccomp", filter + verdict(ALLOW), 0, 1)]
+    drive = Drive(executor, plan)
+    while drive.receive() and table.MESSAGE_LISTENER not in drive.outcome.descriptors:
+        if drive.outcome.messages[-1][0] == table.MESSAGE_SYNC:
+            drive.send(table.MESSAGE_GO)
+    os.close(drive.take(table.MESSAGE_LISTENER))
+    assert drive.go().lines[0]["errno"] == "ENOSYS"
+
+
+def test_the_executor_keeps_no_listener(executor: list[str], rootfs: str) -> None:
+    """While it waits, its own copy would keep a call waiting that nobody answers any more."""
+    plan = container(rootfs, ["probe", "print", "x"])
+    plan[-1:-1] = [("seccomp", filter_of(NOTIFY, SYS_MKDIR), 0, 1), ("sync", table.SYNC_NETWORK)]
+    drive = Drive(executor, plan)
+    drive.until(table.SYNC_NETWORK)
+    listener = drive.take(table.MESSAGE_LISTENER)
+    pid = drive.children[-1]
+    targets = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
+    assert not any("seccomp" in target for target in targets)
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        assert file.read() == ""  # nor a zombie
+    os.close(listener)
+    drive.send(table.MESSAGE_GO)
+    drive.go()
+
+
+def test_a_listener_is_handed_out_where_no_process_can_be_made(executor: list[str], rootfs: str) -> None:
+    plan = container(rootfs, ["probe", "mkdir", "/x"])
+    rows: list[Operation] = [("no_new_privs",), ("rlimit", 6, 1, 1), ("identity", 4711, 4711)]  # RLIMIT_NPROC
+    plan[-1:-1] = [*rows, ("seccomp", filter_of(NOTIFY, SYS_MKDIR, SYS_MKDIRAT), 0, 1)]
+    drive = Drive(executor, plan)
+    while drive.receive() and table.MESSAGE_LISTENER not in drive.outcome.descriptors:
+        if drive.outcome.messages[-1][0] == table.MESSAGE_SYNC:
+            drive.send(table.MESSAGE_GO)
+    os.close(drive.take(table.MESSAGE_LISTENER))
+    assert drive.go().lines[0]["errno"] == "ENOSYS"
+
+
 def allow_only(*numbers: int) -> bytes:
     body = b"".join(struct.pack("<HBBI", 0x15, 0, 1, number) + verdict(ALLOW) for number in numbers)
     return LOAD_NUMBER + body + verdict(0x80000000)  # SECCOMP_RET_KILL_PROCESS
@@ -99,17 +144,19 @@ def small(build_directory: str, rootfs: str) -> str:
     return rootfs
 
 
+@pytest.mark.parametrize("with_listener", [False, True], ids=["", "listener"])
 @pytest.mark.parametrize("with_hook", [False, True], ids=["", "hook"])
 @pytest.mark.parametrize("start", ["sync", "gate"])
 def test_what_is_needed_after_the_filter(
-    new_kernel: list[str], small: str, tmp_path: os.PathLike[str], start: str, with_hook: bool
+    new_kernel: list[str], small: str, tmp_path: os.PathLike[str], start: str, with_hook: bool, with_listener: bool
 ) -> None:
     """The list in seccomp.c is complete: under a profile of just these calls (any other kills) the program starts."""
     calls = [READ, CLOSE, EXECVE, EXIT_GROUP]
     calls += [SENDMSG] if start == "sync" else [ACCEPT4]
     calls += [*HOOK, SENDMSG] if with_hook else []
+    calls += [WAIT4] if with_listener else []
     plan = container(small, ["small"])
-    rows: list[Operation] = [("no_new_privs",), ("seccomp", allow_only(*calls), 0, 0)]
+    rows: list[Operation] = [("no_new_privs",), ("seccomp", allow_only(*calls), 0, int(with_listener))]
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(os.path.join(tmp_path, "gate"))
         listener.listen(1)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HOOKS = "hooks/test_hooks.py::"
 FAILING = "lifecycle/test_failing_hooks.py::"
+LISTENER = "linux/test_seccomp_listener.py::"
 STATE = "lifecycle/test_state.py::"
 
 
@@ -225,6 +226,21 @@ def _one_hierarchy(real: Callable[..., list[int]], cgroup: Any) -> list[int]:
     for fd in others:
         os.close(fd)
     return [first]
+
+
+def _announced(**changes: Any) -> Callable[..., None]:
+    """seccomp.agent.announce with other arguments, and without its errors."""
+
+    def announce(real: Callable[..., None], config: Any, id: str, status: str, init: int, pid: int, fd: int) -> None:
+        from seatrial.runtime.errors import SyscallError
+
+        applied()
+        try:
+            real(config, id, changes.get("status", status), init, changes.get("pid", pid), fd)
+        except SyscallError:
+            pass
+
+    return announce
 
 
 def _no_conditions(real: Callable[..., Any], seccomp: Any) -> Any:
@@ -511,6 +527,30 @@ TABLE = (
         "of several v1 hierarchies the container joins the first only",
         replaced("cgroup.cgroup:Cgroup.tasks", _one_hierarchy),
         "cgroups/test_pids.py::test_fork_fails_beyond_the_limit",
+    ),
+    Mutant(
+        "seccomp-agent-not-told",
+        "the seccomp agent gets no listener",
+        replaced("seccomp.agent:announce", skipped),
+        LISTENER + "test_one_state_comes_on_a_closed_connection",
+    ),
+    Mutant(
+        "seccomp-agent-told-of-running",
+        "the seccomp agent is told that a container which is being created runs",
+        replaced("seccomp.agent:announce", _announced(status="running")),
+        LISTENER + "test_state_of_the_container",
+    ),
+    Mutant(
+        "seccomp-agent-pid-inside",
+        "the seccomp agent is told the pid as the container sees it",
+        replaced("seccomp.agent:announce", _announced(pid=1)),
+        LISTENER + "test_pid_of_the_state",
+    ),
+    Mutant(
+        "seccomp-agent-unreachable-ignored",
+        "a container is made though nobody listens at listenerPath",
+        replaced("seccomp.agent:announce", _announced()),
+        LISTENER + "test_unreachable_agent_is_an_error[missing]",
     ),
     Mutant(
         "seccomp-arguments-ignored",

@@ -233,6 +233,12 @@ TABLE = (
     ),
     # -- seccomp -------------------------------------------------------------------------------------------------------
     Mutant(
+        "seccomp-listener-dropped",
+        "a filter with SCMP_ACT_NOTIFY is loaded without a listener",
+        plan(changed("seccomp", to=lambda values: {"notify": 0})),
+        "linux/test_seccomp_listener.py::test_agent_answers_calls[True]",
+    ),
+    Mutant(
         "seccomp-dropped",
         "linux.seccomp is ignored",
         plan(dropped("seccomp")),

@@ -328,6 +328,14 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "six",
     ),
 ]
+REFUSED += [
+    (
+        {"linux.seccomp": {"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/x"}},
+        "linux.seccomp.defaultAction",
+        "no default action",
+    ),
+    ({"linux.seccomp": NOTIFY}, "linux.seccomp.listenerPath", "linux.seccomp.syscalls[0] has SCMP_ACT_NOTIFY"),
+]
 
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"process.apparmorProfile": "docker-default"}, "process.apparmorProfile"),
@@ -336,8 +344,6 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"linux.intelRdt": {}}, "linux.intelRdt"),
     ({"linux.mountLabel": "x"}, "linux.mountLabel"),
     ({"linux.personality": {"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}}, "linux.personality.flags[0]"),
-    ({"linux.seccomp": {"defaultAction": "SCMP_ACT_NOTIFY"}}, "linux.seccomp.defaultAction"),
-    ({"linux.seccomp": NOTIFY}, "linux.seccomp.syscalls[0].action"),
 ]
 
 
@@ -355,6 +361,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"linux.resources.network": {"classID": 1, "priorities": [{"name": "eth0", "priority": 0}]}},
     {"linux.resources.rdma": {"mlx5_1": {"hcaHandles": 0}, "mlx4_0": {"hcaObjects": 5}}},
     {"linux.seccomp": seccomp(listenerPath="/nosuch")},
+    {"linux.seccomp": NOTIFY | {"listenerPath": "/nosuch", "listenerMetadata": "x"}},
     {"linux.namespaces": namespaces(TIME), "linux.timeOffsets": {"boottime": {"secs": -5, "nanosecs": 999999999}}},
     {"linux.namespaces": namespaces(USER), "linux.uidMappings": [MAP], "linux.gidMappings": [MAP]},
     *(
@@ -427,6 +434,14 @@ def test_unknown_capabilities_are_a_warning(bundle: str) -> None:
     assert config.capabilities.bounding == 1 << 5
     assert config.capabilities.effective == 0
     assert config.warnings == ["process.capabilities: ignored, unknown: CAP_NOSUCH, cap_kill"]
+
+
+@pytest.mark.parametrize(("given", "path"), [("/run/x", "/run/x"), ("@name", "@name"), ("x", "{bundle}/x")])
+def test_the_path_of_the_seccomp_agent(bundle: str, given: str, path: str) -> None:
+    config = load(bundle, changed({"linux.seccomp": NOTIFY | {"listenerPath": given, "listenerMetadata": "words"}}))
+    assert config.seccomp is not None
+    assert config.seccomp.listener_path == path.format(bundle=bundle)
+    assert config.seccomp.listener_metadata == "words"
 
 
 def test_a_relative_destination_counts_from_the_root(bundle: str) -> None:

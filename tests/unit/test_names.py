@@ -113,7 +113,8 @@ def test_features_say_what_is_there() -> None:
     assert said["mountOptions"] == mount_options.known()
     assert {"idmap", "ridmap"} < set(said["mountOptions"])
     linux = said["linux"]
-    assert "SCMP_ACT_NOTIFY" not in linux["seccomp"]["actions"]
+    assert "SCMP_ACT_NOTIFY" in linux["seccomp"]["actions"]
+    assert "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" in linux["seccomp"]["supportedFlags"]
     assert "SCMP_ACT_ERRNO" in linux["seccomp"]["actions"]
     assert len(linux["namespaces"]) == 8
     for part in ("apparmor", "selinux", "intelRdt"):

@@ -68,19 +68,19 @@ FULL = """\
 38  set HOME of uid 0 unless set
 39  change directory to /home
 40  set RLIMIT_NOFILE (soft 1024, hard 4096)
-41  drop capabilities from the bounding set (keep KILL)
-42  start keeping capabilities over setuid
-43  give stdio to uid 0
-44  set supplementary groups (none)
-45  become uid 0, gid 0
-46  change directory to /home as the user, if refused before
-47  set capabilities (effective KILL; permitted KILL; inheritable none)
-48  stop keeping capabilities over setuid
-49  set ambient capabilities (none)
-50  find executable sh
-51  wait for the parent: record the created state
-52  wait for the start signal (fd 4)
-53  mark descriptors from 3 up close-on-exec
+41  mark descriptors from 3 up close-on-exec
+42  drop capabilities from the bounding set (keep KILL)
+43  start keeping capabilities over setuid
+44  give stdio to uid 0
+45  set supplementary groups (none)
+46  become uid 0, gid 0
+47  change directory to /home as the user, if refused before
+48  set capabilities (effective KILL; permitted KILL; inheritable none)
+49  stop keeping capabilities over setuid
+50  set ambient capabilities (none)
+51  find executable sh
+52  wait for the parent: record the created state
+53  wait for the start signal (fd 4)
 54  execute sh (sh -c 'exit 3')
 """
 
@@ -108,14 +108,14 @@ def test_least_plan() -> None:
 14  set the environment (2 variables)
 15  set HOME of uid 0 unless set
 16  change directory to /home
-17  give stdio to uid 0
-18  set supplementary groups (none)
-19  become uid 0, gid 0
-20  change directory to /home as the user, if refused before
-21  find executable sh
-22  wait for the parent: record the created state
-23  wait for the parent: start
-24  mark descriptors from 3 up close-on-exec
+17  mark descriptors from 3 up close-on-exec
+18  give stdio to uid 0
+19  set supplementary groups (none)
+20  become uid 0, gid 0
+21  change directory to /home as the user, if refused before
+22  find executable sh
+23  wait for the parent: record the created state
+24  wait for the parent: start
 25  execute sh (sh -c 'exit 3')
 """
 
@@ -243,6 +243,7 @@ def test_process_attributes() -> None:
         "chdir(target='/w', create=0)",
         "rlimit(resource=7, soft=1, hard=2)",
         "rlimit(resource=7, soft=3, hard=4)",
+        "close_fds(keep=5)",
         "bounding(keep=32)",
         "keep_caps(on=1)",
         "stdio_owner(uid=7)",
@@ -255,7 +256,6 @@ def test_process_attributes() -> None:
         "find(file='/bin/x')",
         "sync(point=5)",
         "sync(point=6)",
-        "close_fds(keep=5)",
         "exec(args=['/bin/x'])",
     ]
     assert plan[plan.index(expected[0]) :] == expected
@@ -341,9 +341,9 @@ BEFORE = [
     ("environment", "home find", "PATH and HOME are the program's"),
     ("find", "sync:5", "a missing program fails create, not start"),
     ("sync:5", "gate", "created is recorded before start is possible"),
-    ("gate", "hook:startContainer close_fds exec", "runtime-spec lifecycle"),
+    ("gate", "hook:startContainer exec", "runtime-spec lifecycle"),
     ("hook:startContainer", "exec", "runtime-spec: before the program"),
-    ("close_fds", "exec", "no descriptor leaks"),
+    ("close_fds", "gate exec", "no descriptor leaks, and the filter may refuse the call"),
 ]
 
 

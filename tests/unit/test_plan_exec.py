@@ -65,6 +65,7 @@ def test_the_whole_plan_in_order() -> None:
         op.environment(["A=b"]),
         op.home(5),
         op.chdir("/srv"),
+        op.close_fds(3),
         op.bounding(1),
         op.keep_caps(1),
         op.stdio_owner(5),
@@ -77,7 +78,6 @@ def test_the_whole_plan_in_order() -> None:
         op.find("sh"),
         op.sync(SYNC_READY),
         op.sync(SYNC_START),
-        op.close_fds(3),
         op.exec(["sh", "-c", "true"]),
     ]
 

@@ -14,7 +14,7 @@ from cbpf import AARCH64, ALLOW, I386, KILL_PROCESS, KILL_THREAD, X86_64, errno_
 from plan_configs import compiled, config, names
 
 from seatrial.runtime.config import Seccomp, SeccompArgument, SeccompRule
-from seatrial.runtime.errors import ConfigError, SeatrialError, UnsupportedError
+from seatrial.runtime.errors import ConfigError, SeatrialError
 from seatrial.runtime.seccomp.enosys import ARCH_X32, stub
 from seatrial.runtime.seccomp.filter import compile_filter
 from seatrial.runtime.seccomp.libseccomp import Library
@@ -247,7 +247,7 @@ def test_stub_hides_the_multiplexer_of_s390() -> None:
 
 
 class OldLibrary(Library):
-    """A library and kernel of the given API level."""
+    """A library of the given API level."""
 
     def __init__(self, level: int) -> None:
         super().__init__()
@@ -258,26 +258,42 @@ class OldLibrary(Library):
 
 
 @pytest.mark.parametrize(
-    ("names", "level", "flags"),
+    ("names", "known", "flags"),
     [
-        (None, 5, 4),
-        (None, 3, 0),
-        ([], 5, 0),
-        (["LOG"], 3, 2),
-        (["LOG", "SPEC_ALLOW"], 4, 6),
-        (["TSYNC"], 2, 0),
+        (None, 0x2F, 4),
+        (None, 0x03, 0),
+        ([], 0x2F, 0),
+        (["LOG"], 0x03, 2),
+        (["LOG", "SPEC_ALLOW"], 0x07, 6),
+        (["TSYNC"], 0x01, 0),
+        (["WAIT_KILLABLE_RECV"], 0x2F, 0),  # about a listener that this profile does not have
     ],
 )
-def test_flags(names: list[str] | None, level: int, flags: int) -> None:
+def test_flags(names: list[str] | None, known: int, flags: int) -> None:
     given = None if names is None else [f"SECCOMP_FILTER_FLAG_{name}" for name in names]
     profile = Seccomp(default_action="SCMP_ACT_ALLOW", flags=given)
-    assert compile_filter(profile, OldLibrary(level)).flags == flags
+    assert compile_filter(profile, known_flags=known).flags == flags
+
+
+def test_notify_asks_for_a_listener() -> None:
+    profile = Seccomp(
+        default_action="SCMP_ACT_ALLOW",
+        syscalls=[rule("NOTIFY", "getpid")],
+        flags=["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
+        listener_path="/run/agent",
+    )
+    compiled = compile_filter(profile, known_flags=0x2F)
+    assert run(compiled.filter, GETPID) == 0x7FC00000
+    assert run(compiled.filter, READ) == ALLOW
+    assert (compiled.flags, compiled.notify) == (0x20, True)
+    assert compile_filter(PROFILE).notify is False
 
 
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"flags": ["SECCOMP_FILTER_FLAG_LOG"]}, "linux.seccomp.flags[0]"),  # the library is too old
+        ({"flags": ["SECCOMP_FILTER_FLAG_LOG"]}, "linux.seccomp.flags[0]"),  # the kernel is too old
+        ({"syscalls": [rule("NOTIFY", "read")]}, "linux.seccomp.syscalls[0].action"),
         ({"flags": ["SECCOMP_FILTER_FLAG_X"]}, "linux.seccomp.flags[0]"),
         ({"flags": ["SECCOMP_FILTER_FLAG_TSYNC", "log"]}, "linux.seccomp.flags[1]"),
         ({"default_action": ""}, "linux.seccomp.defaultAction"),
@@ -290,7 +306,7 @@ def test_flags(names: list[str] | None, level: int, flags: int) -> None:
 )
 def test_wrong_profile_names_its_place(fields: dict[str, Any], path: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        compile_filter(Seccomp(**{"default_action": "SCMP_ACT_ALLOW"} | fields), OldLibrary(2))
+        compile_filter(Seccomp(**{"default_action": "SCMP_ACT_ALLOW"} | fields), known_flags=0x01)
     assert caught.value.path == path
 
 
@@ -302,17 +318,10 @@ def test_too_long_a_program_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
         program("ALLOW", rule("ERRNO", "clone", args=tuple(arg(0, "EQ", value) for value in range(100))))
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"default_action": "SCMP_ACT_NOTIFY"},
-        {"syscalls": [rule("NOTIFY", "mkdir")]},
-        {"flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]},
-    ],
-)
-def test_notify_is_refused_for_now(fields: dict[str, Any]) -> None:
-    with pytest.raises(UnsupportedError):
-        compile_filter(Seccomp(**{"default_action": "SCMP_ACT_ALLOW"} | fields), OldLibrary(7))
+def test_notify_needs_a_library_that_knows_it() -> None:
+    profile = Seccomp(default_action="SCMP_ACT_ALLOW", syscalls=[rule("NOTIFY", "mkdir")])
+    with pytest.raises(ConfigError, match=r"libseccomp 2\.5"):
+        compile_filter(profile, OldLibrary(4))
 
 
 def test_missing_library_is_named_with_its_package() -> None:
@@ -330,6 +339,7 @@ PROFILE = Seccomp(default_action="SCMP_ACT_ALLOW", syscalls=[rule("ERRNO", "getp
 def test_filter_without_no_new_privs_is_loaded_while_that_is_allowed() -> None:
     order = names(compiled(config(seccomp=PROFILE)))
     assert order.index("chdir") < order.index("seccomp") < order.index("identity")
+    assert order[order.index("seccomp") - 1 : order.index("seccomp") + 2] == ["groups", "seccomp", "identity"]
 
 
 def test_filter_with_no_new_privs_is_loaded_last_before_the_start_signal() -> None:
