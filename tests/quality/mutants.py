@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import exec_mutants
 import mount_mutants
 import network_mutants
 import parent_mutants
@@ -9,5 +10,12 @@ import pause_mutants
 import plan_mutants
 from planting import Mutant
 
-TABLE = (*plan_mutants.TABLE, *parent_mutants.TABLE, *mount_mutants.TABLE, *network_mutants.TABLE, *pause_mutants.TABLE)
+TABLE = (
+    *plan_mutants.TABLE,
+    *parent_mutants.TABLE,
+    *mount_mutants.TABLE,
+    *network_mutants.TABLE,
+    *pause_mutants.TABLE,
+    *exec_mutants.TABLE,
+)
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in TABLE}

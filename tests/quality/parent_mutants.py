@@ -392,7 +392,7 @@ TABLE = (
     Mutant(
         "pid-file-of-the-runtime",
         "the pid file holds the runtime's own pid",
-        replaced("creation:write_pid_file", _wrong_pid_file),
+        replaced("pid_file:write_pid_file", _wrong_pid_file),
         STATE + "test_state_has_the_pid_of_a_live_container[running]",
     ),
     # -- operations ----------------------------------------------------------------------------------------------------
@@ -478,7 +478,7 @@ TABLE = (
     Mutant(
         "device-rules-dropped-on-v2",
         "linux.resources.devices is ignored where it takes a program",
-        replaced("cgroup.v2:CgroupV2._apply_devices", skipped),
+        replaced("cgroup.v2:CgroupV2.apply_devices", skipped),
         "linux/test_devices.py::test_other_devices_cannot_be_opened",
         view="v2",
     ),

@@ -59,19 +59,33 @@ def applied() -> None:
 
 def compiling(change: Callable[[Callable[[Config, Environment], Plan], Config, Environment], Plan]) -> Plant:
     """Plants a function in the place of `compile_init`; it gets the real one, the config and the environment."""
+    return _in_place_of("creation", "compile_init", change)
 
+
+def _in_place_of(
+    module: str, name: str, change: Callable[[Callable[[Config, Environment], Plan], Config, Environment], Plan]
+) -> Plant:
     def plant() -> None:
-        from seatrial.runtime import launch
-
-        real = vars(launch)["compile_init"]
-        vars(launch)["compile_init"] = lambda config, environment: change(real, config, environment)
+        user = __import__(f"seatrial.runtime.{module}", fromlist=("",))
+        real = vars(user)[name]
+        vars(user)[name] = lambda config, environment: change(real, config, environment)
 
     return plant
 
 
 def plan(*transforms: Transform) -> Plant:
-    """Plants a change of every compiled plan."""
+    """Plants a change of every plan of a container's first process."""
+    return compiling(_changing(*transforms))
 
+
+def exec_plan(*transforms: Transform) -> Plant:
+    """Plants a change of every plan of `exec`."""
+    return _in_place_of("execution", "compile_exec", _changing(*transforms))
+
+
+def _changing(
+    *transforms: Transform,
+) -> Callable[[Callable[[Config, Environment], Plan], Config, Environment], Plan]:
     def change(real: Callable[[Config, Environment], Plan], config: Config, environment: Environment) -> Plan:
         plan = real(config, environment)
         operations = plan.operations
@@ -82,7 +96,7 @@ def plan(*transforms: Transform) -> Plant:
             plan.operations = operations
         return plan
 
-    return compiling(change)
+    return change
 
 
 def dropped(*names: str, where: Condition | None = None) -> Transform:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from typing import Any
@@ -283,3 +284,126 @@ def test_it_ends_with_the_container(cli: CommandLine, held: str) -> None:
     cli("delete", "--force", held)
     assert run.wait(20) == 137
     run.stdout.close()
+
+
+def test_a_paused_container_is_refused_or_waited_for(cli: CommandLine, held: str) -> None:
+    cli("pause", held)
+    done = cli("exec", held, "/probe", "exit", "3", check=False)
+    assert done.returncode == 255
+    assert "is paused" in done.stderr
+    waiting = cli.begin("exec", "--ignore-paused", held, "/probe", "exit", "3")
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.process.wait(1)
+    cli("resume", held)
+    assert waiting.end().returncode == 3
+
+
+@pytest.mark.parametrize("types", [["mount"], ["pid"], ["ipc", "uts"], ["mount", "pid", "user", "ipc"]], ids="-".join)
+def test_any_set_of_namespaces(cli: CommandLine, bundle: Bundle, types: list[str]) -> None:
+    """Without a mount namespace of its own, init's root is entered by chroot."""
+    id = f"x-{os.getpid()}-{len(types)}{types[0]}"
+    bundle.config["linux"]["namespaces"] = [{"type": type} for type in types]
+    if "mount" not in types:
+        bundle.config["mounts"] = []
+    if "user" in types:
+        mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        bundle.config["linux"] |= {"uidMappings": mapping, "gidMappings": mapping}
+        bundle.config["mounts"] = [{"destination": "/proc", "type": "proc", "source": "proc"}]
+        for directory, _, _ in os.walk(bundle.rootfs):
+            os.chown(directory, 100000, 100000)
+        while directory != "/":
+            os.chmod(directory, os.stat(directory).st_mode | 0o055)
+            directory = os.path.dirname(directory)
+    bundle.write()
+    if "mount" not in types:
+        os.makedirs(os.path.join(bundle.rootfs, "dev"), exist_ok=True)
+        os.mknod(os.path.join(bundle.rootfs, "dev/null"), 0o20666, os.makedev(1, 3))
+    cli("run", "-d", "-b", bundle.path, id)
+    pid = cli.state(id)["pid"]
+    seen = json.loads(cli("exec", id, "/probe", "report", "--stat", "/probe").stdout)
+    assert seen["stat"]["/probe"]["ino"] == os.stat(f"/proc/{pid}/root/probe").st_ino
+    assert seen["cwd"] == "/"
+    assert seen["ids"]["uid"] == [0] * 4
+    if seen["namespaces"]["pid"] is not None:
+        for type in ("mnt", "pid", "user", "ipc", "uts"):
+            assert seen["namespaces"][type] == int(os.readlink(f"/proc/{pid}/ns/{type}").split("[")[1][:-1])
+
+
+def test_the_session_keyring_is_the_containers(cli: CommandLine, bundle: Bundle) -> None:
+    id = f"x-{os.getpid()}-key"
+    bundle.args("report", "--to", "/first", "--", "hold")
+    cli("run", "-d", "-b", bundle.path, id)
+    path = os.path.join(bundle.rootfs, "first")
+    text = ""
+    while '"hold"' not in text:
+        with open(path) as file:
+            text = file.read()
+    first = json.loads(text.splitlines()[0])["keyring"]
+    assert report(cli, id)["keyring"] == first
+    assert first["session"] == f"_ses.{id}"
+
+
+def test_the_working_directory_stays_inside(cli: CommandLine, held: str, bundle: Bundle) -> None:
+    """CVE-2024-21626: no descriptor of the host may serve as a way out."""
+    os.symlink("/proc/self/fd/7", os.path.join(bundle.rootfs, "way"))
+    ways = [f"/proc/self/fd/{number}" for number in range(3, 14)]
+    for directory in [*ways, "/way", "/../../..", "/proc/1/cwd/../.."]:
+        done = cli("exec", "--cwd", directory, held, "/probe", "report", check=False)
+        if done.returncode == 0:
+            seen = json.loads(done.stdout)
+            assert seen["cwd"].startswith("/")
+            assert "unreachable" not in seen["cwd"]
+        else:
+            assert "change directory" in done.stderr
+
+
+def test_a_fake_proc_is_not_believed(cli: CommandLine, bundle: Bundle) -> None:
+    """The program starts all the same: nothing that lies in /proc decides anything (CVE-2019-16884, CVE-2025-52881)."""
+    bundle.config["mounts"] = []
+    os.makedirs(os.path.join(bundle.rootfs, "proc/self/attr"))
+    os.makedirs(os.path.join(bundle.rootfs, "dev"))
+    os.mknod(os.path.join(bundle.rootfs, "dev/null"), 0o20666, os.makedev(1, 3))
+    for name in ("exec", "keycreate"):
+        with open(os.path.join(bundle.rootfs, "proc/self/attr", name), "w"):
+            pass
+    bundle.config["process"]["oomScoreAdj"] = 33
+    bundle.write()
+    id = f"x-{os.getpid()}-fake"
+    cli("run", "-d", "-b", bundle.path, id)
+    assert cli("exec", "-u", "7:8", id, "/probe", "exit", "6", check=False).returncode == 6
+    assert os.path.getsize(os.path.join(bundle.rootfs, "proc/self/attr/exec")) == 0
+
+
+def test_the_console_socket_gets_the_master(cli: CommandLine, held: str, tmp_path: os.PathLike[str]) -> None:
+    where = os.path.join(tmp_path, "console.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(where)
+        listener.listen()
+        listener.settimeout(10)
+        words = ["-d", "-t", "--console-socket", where, held, "/probe", "tty-info", "--", "hold", "--stdin"]
+        cli("exec", *words)
+        connection, _ = listener.accept()
+        with connection:
+            _, fds, _, _ = socket.recv_fds(connection, 100, 1)
+    text = b""
+    while b'"hold"' not in text:
+        text += os.read(fds[0], 4096)
+    info = json.loads(text.splitlines()[0])["value"]
+    assert info["controlling"] is True
+    assert info["streams"][0]["name"].startswith("/dev/pts/")
+    os.close(fds[0])
+
+
+def test_a_terminal_in_the_foreground(cli: CommandLine, held: str) -> None:
+    done = cli("exec", "-t", held, "/probe", "tty-info", "--", "exit", "4", check=False)
+    assert done.returncode == 4
+    assert [stream["tty"] for stream in json.loads(done.stdout.splitlines()[0])["value"]["streams"]] == [True] * 3
+
+
+def test_twenty_in_a_row_leave_nothing(cli: CommandLine, held: str) -> None:
+    mounts = report(cli, held)["mounts"]
+    for number in range(20):
+        assert cli("exec", held, "/probe", "exit", str(number), check=False).returncode == number
+    assert report(cli, held)["mounts"] == mounts
+    listing = lines(cli("exec", held, "/probe", "list", "/proc"))[0]["value"]
+    assert len([name for name in listing if name.isdigit()]) == 2

@@ -1,0 +1,62 @@
+"""What the cases of `exec` share: a container that holds, and the probe executed in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+from seatrial.conformance.bundle import PROBE, Bundle
+from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.errors import Finding
+from seatrial.conformance.probe import Report, parse
+
+
+def held(runtime: Runtime, bundle: Bundle) -> Container:
+    """A running container whose program only waits."""
+    container = runtime.create(bundle.probe("hold", report=False))
+    container.start()
+    container.wait_output('"hold"')
+    return container
+
+
+def words(verbs: str = "") -> list[str]:
+    """The probe's command line: a report, then these verbs."""
+    return [PROBE, "report", *(["--", *shlex.split(verbs)] if verbs else [])]
+
+
+def executed(container: Container, verbs: str = "", **options: Any) -> Report:
+    """The report of a probe that `exec` runs in the foreground."""
+    result = container.exec(*words(verbs), **options)
+    return parse(result.stdout, result)
+
+
+@contextlib.contextmanager
+def detached(container: Container, *args: str, **options: Any) -> Iterator[int]:
+    """Execute a program with --detach; its pid, from the pid file.  At the end it is told to end, and reaped.
+
+    It is our child once exec has ended (we are a subreaper), and the init of a pid namespace cannot end before every
+    process of the namespace is reaped (pid_namespaces(7)).
+    """
+    path = container.bundle.outside("exec.pid")
+    container.exec(*args, detach=True, pid_file=path, **options)
+    with open(path, encoding="ascii") as file:
+        text = file.read()
+    pid = int(text) if text.isdigit() else 0
+    # Whose pid it is decides before anything is done to it: a signal must not reach anybody else.
+    try:
+        inside = pid > 1 and os.readlink(f"/proc/{pid}/ns/pid") == os.readlink(f"/proc/{container.pid}/ns/pid")
+    except OSError:
+        inside = False
+    if not inside or pid == container.pid:
+        raise Finding(f"the pid file of exec holds {text!r}, which is no process of the container's that was executed")
+    try:
+        yield pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)

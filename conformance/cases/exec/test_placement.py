@@ -1,0 +1,124 @@
+"""Where `exec` puts the process: the container's cgroups and namespaces."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from seatrial.conformance import cgroups
+from seatrial.conformance.bundle import PROBE, Bundle
+from seatrial.conformance.case import covers, needs, profile
+from seatrial.conformance.cases.cgroups import control_files
+from seatrial.conformance.cases.exec.executing import executed, held
+from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.probe import Report
+
+pytestmark = [needs("exec"), profile("runc-compat")]
+
+ROW = "config-linux/cgroups-path/"
+
+
+def at_first(report: Report) -> dict[str, str]:
+    """Controller ("" for v2) -> cgroup that the probe was in at its first instruction."""
+    found = {}
+    for line in report["first_cgroup"].splitlines():
+        _number, controllers, path = line.split(":", 2)
+        found.update(dict.fromkeys(controllers.split(","), path))
+    return found
+
+
+def in_view(paths: dict[str, str]) -> dict[str, str]:
+    """The hierarchies of the view."""
+    view = cgroups.read_view()
+    return {name: path for name, path in paths.items() if name in view.v1 or (name == "" and view.v2 is not None)}
+
+
+def inits(container: Container) -> dict[str, str]:
+    """The cgroups of the container's init."""
+    return in_view(control_files.membership(container.pid))
+
+
+@needs("root")
+@covers(ROW + "3")
+def test_first_instruction_is_in_the_containers_cgroups(runtime: Runtime, bundle: Bundle) -> None:
+    """From its first instruction on the process is where the container's init is, in every hierarchy: what runs
+    elsewhere escapes the limits."""
+    bundle.without_namespace("cgroup")
+    container = held(runtime, bundle)
+    wanted = inits(container)
+    assert in_view(at_first(executed(container))) == wanted
+    assert any(path.endswith(bundle.name) for path in wanted.values())
+
+
+@needs("root", "cgroup2")
+@covers(ROW + "3")
+def test_an_init_that_has_moved_down_is_followed(runtime: Runtime, bundle: Bundle) -> None:
+    """Where the container hands its controllers to children, its own cgroup takes no process (cgroups(7), "no internal
+    processes"): the new process is put where init is."""
+    view = cgroups.read_view()
+    if view.mode != "v2" or view.v2 is None or "hugetlb" not in view.controllers():
+        pytest.skip("needs a v2 view with a domain controller to hand on")
+    bundle.without_namespace("cgroup")
+    container = held(runtime, bundle)
+    top = view.v2 + inits(container)[""]
+    with open(os.path.join(top, "cgroup.controllers"), encoding="ascii") as file:
+        controllers = file.read().split()
+    if not controllers:
+        pytest.skip("the runtime enables no controller for the container")
+    os.mkdir(os.path.join(top, "leaf"))
+    with open(os.path.join(top, "leaf/cgroup.procs"), "w", encoding="ascii") as file:
+        file.write(str(container.pid))
+    with open(os.path.join(top, "cgroup.subtree_control"), "w", encoding="ascii") as file:
+        file.write(f"+{controllers[0]}")
+    assert in_view(at_first(executed(container))) == inits(container)
+
+
+@needs("root")
+@covers(ROW + "3")
+@pytest.mark.parametrize("out", ["..", "../{name}-sibling", "/../{name}-sibling", "sub/../../{name}-sibling"])
+def test_a_cgroup_beside_the_containers_is_out_of_reach(runtime: Runtime, bundle: Bundle, out: str) -> None:
+    """--cgroup stays below the container's cgroup, whatever dots and names it is made of (runc 3403)."""
+    container = held(runtime, bundle)
+    view = cgroups.read_view()
+    name, path = next((name, path) for name, path in inits(container).items() if path.endswith(bundle.name))
+    mount_point = view.v1[name] if name else view.v2
+    assert mount_point is not None
+    top = mount_point + path
+    sibling = f"{top}-sibling"
+    os.mkdir(sibling)
+    os.mkdir(os.path.join(top, "sub"))
+    try:
+        option = (f"{name}:" if name else "") + out.format(name=bundle.name)
+        good = (f"{name}:" if name else "") + "sub"
+        assert executed(container, cgroup=good)["pid"] > 0  # the option is known
+        result = container.exec(PROBE, "exit", "0", check=False, cgroup=option)
+        assert not result.ok, result.describe()
+    finally:
+        os.rmdir(os.path.join(top, "sub"))
+        os.rmdir(sibling)
+
+
+@covers(*(f"config-linux/namespaces/{row}" for row in (2, 3, 4, 5, 6, 8)))
+def test_namespaces_are_those_of_init(runtime: Runtime, bundle: Bundle) -> None:
+    """The process is in every namespace of the container's init, and leads a session of its own there."""
+    container = held(runtime, bundle)
+    report = executed(container)
+    seen = {
+        type: int(os.readlink(f"/proc/{container.pid}/ns/{type}").partition("[")[2][:-1])
+        for type in ("mnt", "pid", "net", "uts", "ipc", "user", "cgroup")
+    }
+    assert {type: report["namespaces"][type] for type in seen} == seen
+    assert report["pid"] != 1
+    assert report["sid"] == report["pid"]
+
+
+@needs("root", "userns")
+@covers("config-linux/namespaces/7")
+def test_the_user_namespace_too(runtime: Runtime, bundle: Bundle) -> None:
+    """With a user namespace the process is root there, and nobody outside."""
+    container = held(runtime, bundle.user_namespace())
+    report = executed(container)
+    assert report["namespaces"]["user"] == int(os.readlink(f"/proc/{container.pid}/ns/user").partition("[")[2][:-1])
+    assert report["ids"]["uid"] == [0] * 4
+    assert report["uid_map"].split() == ["0", "100000", "65536"]
