@@ -67,6 +67,7 @@ class Cgroup:
                 raise StateError(
                     f"cgroup {directory} is not empty: {len(found)} processes", "another container may use it"
                 )
+        self._refuse_frozen()  # before anything is made: controllers enabled above stay when the directory goes again
         made: list[str] = []
         try:
             for directory in self.directories():
@@ -76,8 +77,7 @@ class Cgroup:
                     if not (self.tolerant and error.errno in _REFUSED):
                         raise
                     self.paths = {name: path for name, path in self.paths.items() if path != directory}
-            if self._stopped():  # a process placed there would never reach its first instruction, nor we the next line
-                raise StateError("the cgroup is frozen, or one above it is", f"thaw {self.directories()[-1]}")
+            self._refuse_frozen()
         except BaseException:
             for directory in reversed(made):
                 try:
@@ -85,6 +85,11 @@ class Cgroup:
                 except OSError:
                     break  # the error on its way out says more
             raise
+
+    def _refuse_frozen(self) -> None:
+        """A process placed there would never reach its first instruction, nor we the next line."""
+        if self._stopped():
+            raise StateError("the cgroup is frozen, or one above it is", f"thaw {self.directories()[-1]}")
 
     def _create_one(self, directory: str, made: list[str], resources: Resources | None) -> None:
         make_directories(directory, made)
@@ -200,7 +205,7 @@ class Cgroup:
         raise NotImplementedError
 
     def _stopped(self) -> bool:
-        """Whether a process in it would not run: it or an ancestor is frozen."""
+        """Whether a process in it would not run: it or an ancestor is frozen.  Asked also before the cgroup exists."""
         raise NotImplementedError
 
     def freeze(self) -> None:
@@ -275,6 +280,13 @@ class Cgroup:
         """
         for directory in reversed(self.directories()):
             remove_tree(directory)
+
+
+def nearest(directory: str) -> str:
+    """The directory itself, or where it is absent the one above it that is there."""
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    return directory
 
 
 def make_directories(directory: str, made: list[str]) -> None:

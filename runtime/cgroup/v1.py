@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from seatrial.runtime.cgroup.cgroup import SIGKILL, Cgroup, make_directories
+from seatrial.runtime.cgroup.cgroup import SIGKILL, Cgroup, make_directories, nearest
 from seatrial.runtime.cgroup.files import pids_in, read, read_or, write
 from seatrial.runtime.cgroup.freezer import freeze_v1, thaw_tree_v1, thaw_v1
 from seatrial.runtime.errors import SeatrialError, UnsupportedError
@@ -103,7 +103,7 @@ class CgroupV1(Cgroup):
 
     def _stopped(self) -> bool:
         freezer = self.paths.get("freezer")
-        return freezer is not None and read_or(freezer, "freezer.state", "THAWED") != "THAWED"
+        return freezer is not None and read_or(nearest(freezer), "freezer.state", "THAWED") != "THAWED"
 
     def freeze(self) -> None:
         freeze_v1(self.directory("freezer"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from seatrial.runtime.cgroup.cgroup import SIGKILL, Cgroup, make_directories
+from seatrial.runtime.cgroup.cgroup import SIGKILL, Cgroup, make_directories, nearest
 from seatrial.runtime.cgroup.files import read_or, write
 from seatrial.runtime.cgroup.freezer import freeze_v2, thaw_v2
 from seatrial.runtime.errors import ConfigError, SeatrialError, StateError, SyscallError, UnsupportedError
@@ -193,7 +193,7 @@ class CgroupV2(Cgroup):
         return "" in self.paths and read_or(self.path, "cgroup.freeze", "0") == "1"
 
     def _stopped(self) -> bool:
-        return "" in self.paths and "frozen 1" in read_or(self.path, "cgroup.events", "").splitlines()
+        return "" in self.paths and "frozen 1" in read_or(nearest(self.path), "cgroup.events", "").splitlines()
 
     def freeze(self) -> None:
         freeze_v2(self.path)
