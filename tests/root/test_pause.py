@@ -15,7 +15,7 @@ from seatrial.native.spawn import spawn
 from seatrial.runtime import Container
 from seatrial.runtime.cgroup import freezer
 from seatrial.runtime.cgroup.cgroup import Cgroup
-from seatrial.runtime.cgroup.hierarchy import detect
+from seatrial.runtime.cgroup.hierarchy import V2, detect
 from seatrial.runtime.cgroup.place import place
 from seatrial.runtime.errors import StateError, SyscallError
 
@@ -100,8 +100,9 @@ def test_sigkill_ends_a_paused_container(cli: CommandLine, bundle: Bundle, names
     id = f"c-kill-{len(namespaces)}"  # the id names a cgroup: tests run side by side
     busy(cli, bundle, id, *namespaces)
     cli("pause", id)
-    cli("kill", id, "TERM")
-    assert cli.status(id) == "paused"  # the signal waits
+    if detect().mode != V2 or "pid" in namespaces:  # v2's freezer lets a signal through that is sure to end a process
+        cli("kill", id, "TERM")
+        assert cli.status(id) == "paused"  # the signal waits
     cli("kill", id, "KILL")
     deadline = time.monotonic() + 10
     while processes_of(bundle.rootfs):
