@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import signal as _signal
     from typing import Any
 
+    from seatrial.runtime.cgroup.cgroup import Cgroup
     from seatrial.runtime.checkpoint import CriuOptions
     from seatrial.runtime.config import Config, Resources
     from seatrial.runtime.notify import Notification
@@ -87,7 +88,14 @@ class Container:
             state = State(id, config.to_json())
             state.created = now()
             state.rootless = config.rootless_cgroups
-            cgroup = place(config.cgroups.path, id, detect(), rootless=config.rootless_cgroups)
+            cgroup: Cgroup
+            if config.cgroups.systemd:
+                from seatrial.runtime.cgroup.systemd import place_scope
+
+                cgroup = scope = place_scope(config, id, detect())
+                state.systemd_unit, state.systemd_user = scope.unit, scope.user
+            else:
+                cgroup = place(config.cgroups.path, id, detect(), rootless=config.rootless_cgroups)
             if cgroup.exists() and cgroup.pids():
                 # Before state.json names the cgroup: whoever cleans up kills what is in it.
                 where = cgroup.directories()[0]

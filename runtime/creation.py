@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 
 from seatrial.native import channel, operations
-from seatrial.runtime.cgroup.place import from_paths
-from seatrial.runtime.errors import SyscallError
+from seatrial.runtime.cgroup.place import of_container
+from seatrial.runtime.errors import StateError, SyscallError
 from seatrial.runtime.launch import Launch, executor, open_joined
 from seatrial.runtime.plan.compile import compile_init
 from seatrial.runtime.state import CREATED, CREATING, GATE_SOCKET, process_stat
@@ -49,7 +49,8 @@ class Creation:
         self.process = process
         self.log = log
         tolerant = config.rootless_cgroups and not config.cgroups.path
-        self.cgroup: Cgroup = from_paths(state.cgroup_paths, tolerant=tolerant)
+        self.cgroup: Cgroup = of_container(state, tolerant=tolerant)
+        self.cgroup.prepare(config, state.id)
         self.launch: Launch | None = None
         self.network: ContainerNetwork | None = None
         self.pid_file_written = False
@@ -59,7 +60,7 @@ class Creation:
         try:
             self.cgroup.create(self.config.cgroups.resources)
         except BaseException:
-            self.state.cgroup_paths = {}  # not ours: the teardown must not touch it
+            self._disown_cgroup()
             raise
         self.state.cgroup_paths = self.cgroup.paths
         console = listener = cgroup_fd = -1
@@ -149,6 +150,11 @@ class Creation:
                 pass
         destroy(self.directory, self.state, self.log, config=self.config)
 
+    def _disown_cgroup(self) -> None:
+        """It is not ours: the teardown must not touch it."""
+        self.state.cgroup_paths = {}
+        self.state.systemd_unit = ""
+
     def _listen(self) -> int:
         path = self.directory.socket_path()
         try:
@@ -171,7 +177,11 @@ class Creation:
             describe_cgroups(environment, self.cgroup)
 
     def _join_cgroup(self, launch: Launch) -> None:
-        self.cgroup.join(launch.pid)
+        try:
+            self.cgroup.join(launch.pid)
+        except StateError:  # another one's scope of the same name
+            self._disown_cgroup()
+            raise
 
     def _write_maps(self, launch: Launch) -> None:
         from seatrial.runtime.idmap import write_maps

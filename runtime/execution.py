@@ -55,6 +55,7 @@ class Execution:
             tolerant=state.rootless and not process.sub_cgroups,
             debug=self.log.debug,
             warning=self.log.warning,
+            attach=self._attach if state.systemd_user else None,
         )
         opened: list[int] = []
         try:
@@ -111,6 +112,11 @@ class Execution:
         from seatrial.runtime.seccomp.agent import announce
 
         announce(self.config, self.state.id, self.status, self.state.init_process_pid, pid, listener)
+
+    def _attach(self, pid: int) -> None:
+        from seatrial.runtime.cgroup.systemd import scope
+
+        scope(self.state.cgroup_paths, self.state.systemd_unit, True).attach(pid)
 
     def _open_init(self, opened: list[int]) -> tuple[list[tuple[str, int]], int]:
         """The namespaces of init to join, and its root if it has no mount namespace; descriptors go to `opened` too.

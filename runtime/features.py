@@ -22,7 +22,7 @@ def features() -> dict[str, Any]:
         "linux": {
             "namespaces": sorted(names.NAMESPACES),
             "capabilities": list(capability.NAMES),
-            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
             "seccomp": {
                 "enabled": True,
                 "actions": sorted(names.SECCOMP_ACTIONS),
@@ -39,5 +39,5 @@ def features() -> dict[str, Any]:
             "netDevices": {"enabled": True},
         },
         "annotations": {"org.seatrial.runtime.version": VERSION},
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
     }

@@ -58,6 +58,8 @@ class State:
         "namespace_paths",
         "ready",
         "rootless",
+        "systemd_unit",
+        "systemd_user",
     )
 
     def __init__(self, id: str, config: dict[str, Any]) -> None:
@@ -68,6 +70,8 @@ class State:
         self.config = config  # Config.to_json()
         self.rootless = False
         self.cgroup_paths: dict[str, str] = {}  # v1: controller -> directory; v2: "" -> directory
+        self.systemd_unit = ""  # the scope, with --systemd-cgroup
+        self.systemd_user = False  # it belongs to the manager of the user
         self.interfaces: list[tuple[str, int]] = []  # name and index of the network devices that we made on the host
         self.namespace_paths: dict[str, str] = {}  # "NEWPID" -> /proc/PID/ns/pid
         self.external_descriptors: list[str] = []  # what fds 0 to 2 are, for CRIU

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from seatrial.runtime.cgroup.place import from_paths
+from seatrial.runtime.cgroup.place import from_paths, of_container
 from seatrial.runtime.errors import SeatrialError, StateError, SyscallError
 from seatrial.runtime.state import STOPPED, frozen, init_alive
 
@@ -125,11 +125,10 @@ def destroy(directory: StateDirectory, state: State, log: Log, *, config: Config
     cannot be removed; hooks that fail are warnings.
     """
     if state.cgroup_paths:
-        cgroup = from_paths(state.cgroup_paths)
-        if cgroup.exists():
-            if cgroup.populated():
-                cgroup.kill_all()
-            cgroup.remove()
+        cgroup = of_container(state)
+        if cgroup.exists() and cgroup.populated():
+            cgroup.kill_all()
+        cgroup.remove()  # also when it is gone: a scope's failure outlives its cgroup
     if state.interfaces:
         from seatrial.runtime.network.veth import remove
 

@@ -34,7 +34,7 @@ def update(directory: StateDirectory, state: State, change: Config | Resources, 
     All or nothing: when something fails, the limits that were there before are back, also if only state.json cannot
     be written.  The caller holds the container's lock.  Raises ConfigError, UsageError, StateError, SyscallError.
     """
-    from seatrial.runtime.cgroup.place import from_paths
+    from seatrial.runtime.cgroup.place import of_container
     from seatrial.runtime.validate_resources import validate_cgroups
 
     before = Config.from_json(state.config)
@@ -49,7 +49,7 @@ def update(directory: StateDirectory, state: State, change: Config | Resources, 
     if not state.cgroup_paths:
         raise SeatrialError(f"container {state.id} has no cgroup", "its limits cannot be set")
     rules = given.devices if given.devices != before.cgroups.resources.devices else []
-    cgroup = from_paths(state.cgroup_paths, tolerant=state.rootless and not before.cgroups.path)
+    cgroup = of_container(state, tolerant=state.rootless and not before.cgroups.path)
     undo = cgroup.change(to_write(given, after.cgroups.resources, cgroup.version))
     old, state.config = state.config, after.to_json()
     try:

@@ -19,7 +19,7 @@ from seatrial.runtime.errors import SeatrialError, StateError, SyscallError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from seatrial.runtime.cgroup.undo import Undo
-    from seatrial.runtime.config import DeviceRule, Resources
+    from seatrial.runtime.config import Config, DeviceRule, Resources
     from seatrial.runtime.stats import Stats
 
 SIGKILL = 9
@@ -54,6 +54,9 @@ class Cgroup:
         return any(os.path.isdir(path) for path in self.directories())
 
     # -- making and joining ---------------------------------------------------------------------------------------
+
+    def prepare(self, config: Config, id: str) -> None:
+        """What there is to know about the container before `create`."""
 
     def create(self, resources: Resources | None = None) -> None:
         """Make the directories and their parents; an existing cgroup is taken if it is empty and not frozen.

@@ -59,6 +59,7 @@ class Entry:
         tolerant: bool,
         debug: Callable[[str], None],
         warning: Callable[[str], None],
+        attach: Callable[[int], None] | None = None,
     ) -> None:
         self.paths = paths
         self.sub = sub
@@ -66,6 +67,7 @@ class Entry:
         self.tolerant = tolerant
         self.debug = debug
         self.warning = warning
+        self.attach = attach  # into a user's scope: only systemd may move a process there from outside of it
         self.places: list[Place] = []
         self._others: list[int] = []
 
@@ -182,6 +184,14 @@ class Entry:
                     self._write(other, pid)
                     name = errno.errorcode[failure.errno or 0]
                     self.debug(f"cgroup {place.directory}: {name}; joined the one of init")
+                    continue
+                except OSError as error:
+                    failure = error
+            if self.attach is not None and failure.errno in _REFUSED:
+                self.attach(pid)
+                self.debug(f"cgroup {place.directory}: {errno.errorcode[failure.errno or 0]}; attached by systemd")
+                try:
+                    self._write(place.fd, pid)  # from the scope to a cgroup below it
                     continue
                 except OSError as error:
                     failure = error

@@ -19,6 +19,7 @@ from seatrial.runtime.errors import ConfigError, SeatrialError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from seatrial.runtime.cgroup.cgroup import Cgroup
+    from seatrial.runtime.state import State
 
 PATH = "linux.cgroupsPath"
 
@@ -74,6 +75,15 @@ def place(cgroups_path: str | None, container_id: str, hierarchy: Hierarchy, *, 
     if not hierarchy.mode:
         raise SeatrialError("no cgroup hierarchy is mounted", "mount cgroup2 on /sys/fs/cgroup")
     return from_paths(paths_for(cgroups_path, container_id, hierarchy), tolerant=rootless and not cgroups_path)
+
+
+def of_container(state: State, *, tolerant: bool = False) -> Cgroup:
+    """The cgroup that state.json tells of: to make, limit or remove it.  To look into it, `from_paths` is enough."""
+    if state.systemd_unit:
+        from seatrial.runtime.cgroup.systemd import scope
+
+        return scope(state.cgroup_paths, state.systemd_unit, state.systemd_user)
+    return from_paths(state.cgroup_paths, tolerant=tolerant)
 
 
 def from_paths(paths: dict[str, str], *, tolerant: bool = False) -> Cgroup:

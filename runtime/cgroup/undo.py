@@ -9,23 +9,38 @@ from __future__ import annotations
 from seatrial.runtime.cgroup.files import write
 from seatrial.runtime.errors import SeatrialError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class Undo:
-    """(directory, file, lines that restore it), in the order of the writes."""
+    """(directory, file, lines that restore it), or something else to do, in the order of the changes."""
 
     __slots__ = ("steps",)
 
     def __init__(self) -> None:
-        self.steps: list[tuple[str, str, list[str]]] = []
+        self.steps: list[tuple[str, str, list[str]] | Callable[[], None]] = []
 
     def note(self, directory: str, name: str, lines: list[str]) -> None:
         """Remember how to restore a file that has been written just now."""
         self.steps.append((directory, name, lines))
 
+    def also(self, step: Callable[[], None]) -> None:
+        """Remember what takes back something else than a file; it may raise SeatrialError."""
+        self.steps.append(step)
+
     def run(self) -> list[str]:
         """Write everything back; what cannot be is told, one sentence each, and does not keep the rest from it."""
         problems = []
-        for directory, name, lines in reversed(self.steps):
+        for step in reversed(self.steps):
+            if callable(step):
+                try:
+                    step()
+                except SeatrialError as error:
+                    problems.append(f"could not be taken back: {error}")
+                continue
+            directory, name, lines = step
             for line in lines:
                 try:
                     write(directory, name, line or "\n")  # an empty write(2) would do nothing

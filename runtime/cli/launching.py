@@ -37,8 +37,6 @@ options:
 def prepare(context: Context, options: Options, id: str, detached: bool) -> tuple[Container, Process]:
     """The reserved container and its process, not started.  Raises UsageError, ConfigError and what `create` raises."""
     check_id(id)
-    if context.systemd_cgroup:
-        raise UsageError("--systemd-cgroup is not supported yet", "leave it out: cgroups are managed through cgroupfs")
     if options.text("pidfd_socket"):
         raise UsageError("--pidfd-socket is not supported yet")
     extra = inherited(options.count("preserve_fds"))
@@ -47,6 +45,7 @@ def prepare(context: Context, options: Options, id: str, detached: bool) -> tupl
         os.path.abspath(options.text("bundle") or "."),
         no_pivot=options.flag("no_pivot"),
         no_new_keyring=options.flag("no_new_keyring"),
+        systemd_cgroup=context.systemd_cgroup,
         rootless=context.rootless,
     )
     process = Process.from_config(config.process)

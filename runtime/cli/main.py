@@ -68,7 +68,7 @@ global options:
   --log FILE             append warnings and errors to FILE
   --log-format FORMAT    text or json (default: text)
   --debug                report decisions too
-  --systemd-cgroup       not supported yet
+  --systemd-cgroup       let systemd make the cgroup: linux.cgroupsPath is SLICE:PREFIX:NAME
   --rootless auto        accepted for runc's callers; also true or false
   --version, -v          print the version
   --help, -h             print this, or with a command its own help
