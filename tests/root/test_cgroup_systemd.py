@@ -207,8 +207,9 @@ def test_no_systemd_is_said_with_a_hint(cli: CommandLine, bundle: Bundle) -> Non
 
 @needs_systemd
 def test_a_container_is_a_scope(cli: CommandLine, bundle: Bundle) -> None:
+    nothing_but_the_defaults = [{"allow": False, "access": "rwm"}]
     cpu = {"shares": 512, "quota": 52345, "period": 100000}
-    limits = {"pids": {"limit": 40}, "memory": {"limit": 64 * MIB}, "cpu": cpu}
+    limits = {"pids": {"limit": 40}, "memory": {"limit": 64 * MIB}, "cpu": cpu, "devices": nothing_but_the_defaults}
     id = write(bundle, "c-scope", limits, CollectMode="'inactive-or-failed'", TimeoutStopSec="7")
     cli("--systemd-cgroup", "run", "-d", "-b", bundle.path, id)
     unit = unit_of(id)
