@@ -125,6 +125,9 @@ class Launch:
 
     def start(self) -> None:
         """Spawn the executor.  Raises SyscallError, and what the plan compiler raises."""
+        if self.cgroup_fd < 0:
+            way = "enters its cgroups by their tasks files" if self.tasks else "is moved to its cgroups, if it has any"
+            self.log.debug(f"no cgroup v2 to be born in: the process {way}")
         try:
             birth = give_birth(self.process, self._spawn, self.cgroup_fd, self.log.debug, self.init_cgroup)
         except OSError as error:
@@ -367,6 +370,17 @@ def preview(id: str, config: Config) -> Plan:
             environment.namespace_fds[namespace.type] = 6 + index
     describe_host(environment, config)
     return compile_init(config, environment)
+
+
+def preview_exec(id: str, config: Config) -> Plan:
+    """The plan that `exec` would run for the container's own program, with invented descriptors and nothing opened."""
+    from seatrial.runtime.plan.exec import compile_exec
+
+    environment = Environment(id=id, root_fd=None if config.private("mnt") else 6)
+    for index, namespace in enumerate(config.namespaces, 7):
+        environment.namespace_fds[namespace.type] = index
+    describe_host(environment, config)
+    return compile_exec(config, environment)
 
 
 def _open_namespace(type: str, path: str) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from seatrial.runtime.cli.caller import terminal_size
 from seatrial.runtime.cli.exec_process import OPTIONS as PROCESS_OPTIONS
 from seatrial.runtime.cli.exec_process import USAGE as PROCESS_USAGE
 from seatrial.runtime.cli.exec_process import make_process
-from seatrial.runtime.cli.launching import terminal_size
 from seatrial.runtime.cli.main import Context
 from seatrial.runtime.cli.options import Options
 from seatrial.runtime.container import Container

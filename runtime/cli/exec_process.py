@@ -10,7 +10,7 @@ import os
 
 from seatrial.runtime import capability
 from seatrial.runtime.cgroup.entry import parse_sub_cgroups
-from seatrial.runtime.cli.launching import preserved
+from seatrial.runtime.cli.caller import preserved
 from seatrial.runtime.cli.options import Options
 from seatrial.runtime.config import Capabilities, Config
 from seatrial.runtime.errors import ConfigError, UsageError, errno_name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from seatrial.runtime.cli.caller import preserved, terminal_size
 from seatrial.runtime.cli.main import Context
 from seatrial.runtime.cli.options import Options
 from seatrial.runtime.container import Container
@@ -65,15 +66,6 @@ def prepare(context: Context, options: Options, id: str, detached: bool) -> tupl
     return container, process
 
 
-def terminal_size() -> tuple[int, int]:
-    """Columns and lines of the caller's terminal; zeros where there is none."""
-    try:
-        size = os.get_terminal_size(0)
-    except OSError:
-        return 0, 0
-    return size.columns, size.lines
-
-
 def keep_from_hooks() -> None:
     """Mark every inherited descriptor from 3 close-on-exec: hooks are executed by this process."""
     from seatrial.native.syscall import close_range
@@ -93,14 +85,3 @@ def inherited(count: int) -> list[int]:
     if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "").isdigit():
         count += int(os.environ["LISTEN_FDS"])
     return preserved(count)
-
-
-def preserved(count: int) -> list[int]:
-    """Descriptors 3 to 2+count, which must be open.  Raises UsageError."""
-    fds = list(range(3, 3 + count))
-    for fd in fds:
-        try:
-            os.fstat(fd)
-        except OSError:
-            raise UsageError(f"descriptor {fd} is to be preserved, but it is not open") from None
-    return fds

@@ -11,6 +11,7 @@ from seatrial.runtime.errors import UsageError
 OPTIONS = {
     "bundle": ("bundle", "text"),
     "b": ("bundle", "text"),
+    "exec": ("exec", "flag"),
     "format": ("format", "text"),
     "f": ("format", "text"),
     "no-pivot": ("no_pivot", "flag"),
@@ -24,6 +25,7 @@ Print the plan for a bundle's container: the operations that the executor would 
 
 options:
   --bundle, -b DIR       the bundle (default: the working directory)
+  --exec                 the plan of exec, for the same program as an additional process
   --format, -f FORMAT    text or json (default: text)
   --no-pivot             as for create
   --no-new-keyring       as for create
@@ -33,7 +35,7 @@ options:
 def main(context: Context, options: Options, arguments: list[str]) -> int:
     """Run the verb."""
     from seatrial.runtime.document import pretty
-    from seatrial.runtime.launch import preview
+    from seatrial.runtime.launch import preview, preview_exec
     from seatrial.runtime.load import load_config
 
     if len(arguments) > 1:
@@ -48,6 +50,8 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
     )
     for warning in config.warnings:
         context.log.warning(warning)
-    plan = preview(arguments[0] if arguments else "preview", config)
+    if options.flag("exec") and config.process is None:
+        raise UsageError("config.json has no process to exec")
+    plan = (preview_exec if options.flag("exec") else preview)(arguments[0] if arguments else "preview", config)
     write_stdout(plan.describe() if format == "text" else pretty(plan.to_json()) + "\n")
     return 0

@@ -19,6 +19,7 @@ from seatrial.runtime.config import (
     Scheduler,
     Seccomp,
 )
+from seatrial.runtime.launch import preview_exec
 from seatrial.runtime.plan import operation as op
 from seatrial.runtime.plan.environment import Environment
 from seatrial.runtime.plan.exec import compile_exec
@@ -193,3 +194,13 @@ def test_the_filter_is_loaded_as_for_init(no_new_privileges: bool, before: str) 
 
 def test_no_keyring_where_the_container_has_none() -> None:
     assert "session_keyring" not in names(compiled(config(no_new_keyring=True)))
+
+
+def test_the_preview_is_a_plan_of_exec() -> None:
+    theirs = config("pid", "mnt")
+    plan = preview_exec("c1", theirs)
+    assert names(plan)[-1] == "exec"
+    assert [operation.values[1] for operation in plan.operations if operation.name == "setns"] == [
+        FLAGS["pid"], FLAGS["mnt"],
+    ]  # fmt: skip
+    assert "enter_root" in names(preview_exec("c1", config("pid")))

@@ -22,7 +22,7 @@ from seatrial.runtime.cli.main import main
 status = main(sys.argv[1:])
 found = set(sys.modules) - before
 print(*sorted(found), file=sys.stderr)
-sys.exit(0 if status in (0, 1) else status)
+sys.exit(0 if status in (0, 1, 255) else status)
 """
 
 
@@ -81,3 +81,9 @@ def test_create_imports_no_more_of_the_standard_library(tmp_path: os.PathLike[st
     modules = imported("--root", os.path.join(tmp_path, "root"), "create", "-b", str(tmp_path), "c1")
     assert "seatrial.runtime.load" in modules
     assert foreign(modules) == set()
+
+
+def test_exec_needs_nothing_that_reads_a_bundle(tmp_path: os.PathLike[str]) -> None:
+    modules = imported("--root", str(tmp_path), "exec", "nobody", "true")
+    assert "seatrial.runtime.cli.exec_process" in modules
+    assert not {"seatrial.runtime.load", "seatrial.runtime.convert", "seatrial.runtime.spec.schema"} & modules
