@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # What the build and the tests use from the distribution (Debian names).
-PACKAGES := gcc libc6-dev python3-dev python3-venv libseccomp2 iproute2 runc crun
+PACKAGES := gcc libc6-dev python3-dev python3-venv libseccomp2 iproute2 runc crun uidmap
 
 NATIVE := $(wildcard native/*.py native/*/*.c native/*/*.h native/*/*.py)
 SETUP := pyproject.toml setup.py $(wildcard runtime/entry/*)

@@ -50,8 +50,11 @@ class Request:
 
 
 def open_airlock(request: Request, env: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start the janitor.  Its exit status is the command's, or 2 with a reason on its standard error."""
-    argv = [sys.executable, "-m", "seatrial.conformance.airlock", json.dumps(asdict(request))]
+    """Start the janitor, or an ordinary user's custodian (custody.py).
+
+    Its exit status is the command's, or 2 with a reason on its standard error."""
+    module = "airlock" if os.geteuid() == 0 else "custody"
+    argv = [sys.executable, "-m", f"seatrial.conformance.{module}", json.dumps(asdict(request))]
     return subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -74,7 +77,7 @@ def janitor(request: Request) -> int:
         child = os.fork()
         if child == 0:
             _in_child(lambda: doorkeeper(request, subtree, mode))
-        status, alone = _wait(child, request.lifeline)
+        status, alone = wait(child, request.lifeline)
         if alone:
             shutil.rmtree(os.path.dirname(request.log), ignore_errors=True)
         return status
@@ -153,7 +156,7 @@ def _settle_view(runtime: str, workdir: str, subtree: Subtree) -> str:
     return "hybrid"
 
 
-def _wait(child: int, lifeline: int) -> tuple[int, bool]:
+def wait(child: int, lifeline: int) -> tuple[int, bool]:
     """The child's exit status, and whether the lifeline closed first: then the child is killed."""
     pidfd = os.pidfd_open(child)
     poller = select.poll()

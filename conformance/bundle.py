@@ -171,7 +171,11 @@ class Bundle:
 
     def user_namespace(self, host_id: int = 100000, size: int = 65536) -> Bundle:
         """A new user namespace where 0..size-1 are host_id.. outside; the rootfs is given to its root.  Bundles lie
-        below world-searchable directories, so that the mapped root reaches its rootfs."""
+        below world-searchable directories, so that the mapped root reaches its rootfs.
+
+        Not for an ordinary user: the default config has a user namespace already, with what can be mapped."""
+        if os.geteuid() != 0:
+            return self
         self.namespace("user")
         mapping = [{"containerID": 0, "hostID": host_id, "size": size}]
         self.linux["uidMappings"] = mapping

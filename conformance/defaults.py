@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from typing import Any
 
 NAMESPACES = ("pid", "network", "ipc", "uts", "mount")
@@ -72,7 +73,26 @@ _CONFIG: dict[str, Any] = {
 
 
 def config(cgroups_path: str) -> dict[str, Any]:
-    """A fresh copy of the default config.json with `linux.cgroupsPath` set."""
+    """A fresh copy of the default config.json with `linux.cgroupsPath` set; an ordinary user gets `rootless`'s."""
     document = copy.deepcopy(_CONFIG)
+    if os.geteuid() != 0:
+        return rootless(document)
     document["linux"]["cgroupsPath"] = cgroups_path
+    return document
+
+
+def rootless(document: dict[str, Any]) -> dict[str, Any]:
+    """The default changed for an ordinary user, as engines do it: in a user namespace, without limits and a place for
+    its cgroup, with the host's /sys, and with no option that names an id (docs/rootless.md)."""
+    from seatrial.conformance import ids
+
+    linux = document["linux"]
+    del linux["resources"]
+    linux["namespaces"].append({"type": "user"})
+    linux["uidMappings"], linux["gidMappings"] = ids.mappings()
+    for mount in document["mounts"]:
+        if mount["destination"] == "/dev/pts":
+            mount["options"].remove("gid=5")
+        elif mount["destination"] == "/sys":
+            mount.update(type="none", source="/sys", options=["rbind", "nosuid", "noexec", "nodev", "ro"])
     return document

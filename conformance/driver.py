@@ -34,7 +34,8 @@ class Runtime:
         self.root = os.path.join(directory, "state")
         self.workshop = workshop
         self.timeout = timeout
-        self.env = {"PATH": PATH_VALUE, "HOME": "/root", "LANG": "C.UTF-8", "XDG_RUNTIME_DIR": directory}
+        home = "/root" if os.geteuid() == 0 else os.path.expanduser("~")
+        self.env = {"PATH": PATH_VALUE, "HOME": home, "LANG": "C.UTF-8", "XDG_RUNTIME_DIR": directory}
         self.journal: list[Result] = []
         self.containers: list[Container] = []
         self.seconds = 0.0

@@ -107,7 +107,18 @@ def _cgroup2() -> str | None:
     return None if mode == "v2" else f"the cgroup view is {mode}, not v2"
 
 
+def _ids() -> str | None:
+    if os.geteuid() == 0:
+        return None
+    from seatrial.conformance import ids
+
+    reason = ids.lacking()
+    return f"only the own ids can be mapped: {reason}" if reason else None
+
+
 def _controller(name: str) -> str | None:
+    if os.geteuid() != 0:
+        return "an ordinary user's container has no place of its own in the hierarchy"
     view = cgroups.read_view()
     return None if name in view.controllers() else f"no {name} controller in the {view.mode} cgroup view"
 
@@ -195,6 +206,7 @@ HOST: dict[str, Callable[[], str | None]] = {
     "cgroup1": _cgroup1,
     "cgroup2": _cgroup2,
     "userns": _userns,
+    "ids": _ids,
     "seccomp": _exists("/proc/sys/kernel/seccomp/actions_avail", "the kernel has no seccomp filters"),
     "criu": _criu,
     "tty": _tty,

@@ -79,6 +79,8 @@ class Container:
         if not checked:
             from seatrial.runtime.validate import validate
 
+            if os.geteuid() != 0 and not config.rootless_euid:
+                config = config.replace(rootless_euid=True, rootless_cgroups=True)
             validate(config)
         log = log or Log()
         for warning in config.warnings:

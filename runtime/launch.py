@@ -259,7 +259,11 @@ class Launch:
             assert self.plan is not None
             operation = self.plan.operation(message.operation)
             sentence = self.plan.failure(message.operation, message.error, text)
-            raise LaunchError(sentence, operation.name if operation else "")
+            if operation is None:
+                raise LaunchError(sentence)
+            from seatrial.runtime.hints import hint
+
+            raise LaunchError(sentence, operation.name, hint(operation, message.error))
 
     def _adopt(self, pid: int) -> None:
         """The executor went on in a sibling, which is our child too."""
@@ -339,6 +343,15 @@ def describe_host(environment: Environment, config: Config) -> None:
             os.close(fd)
     except OSError:  # no user namespaces in this kernel
         environment.in_user_namespace = False
+    if environment.in_user_namespace:
+        try:
+            fd = os.open("/proc/self/setgroups", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                environment.setgroups_denied = os.read(fd, 16).startswith(b"deny")
+            finally:
+                os.close(fd)
+        except OSError:  # before Linux 3.19
+            pass
     if config.rlimits and config.private("user"):
         from seatrial.native.syscall import prlimit
 

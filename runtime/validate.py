@@ -37,6 +37,10 @@ def validate(config: Config) -> None:
     _time_offsets(config)
     _names(config)
     _mounts(config)
+    if config.rootless_euid:
+        from seatrial.runtime.validate_rootless import validate_rootless
+
+        validate_rootless(config)
     _devices(config)
     _paths(config)
     for key in config.sysctl:
@@ -86,8 +90,6 @@ def _namespaces(config: Config) -> None:
         seen.add(namespace.type)
         if namespace.path is not None:
             _absolute(namespace.path, f"{where}.path")
-    if config.rootless_euid and "user" not in seen:
-        raise ConfigError("linux.namespaces", "the runtime does not run as root: a user namespace is needed")
 
 
 def _mappings(config: Config) -> None:

@@ -306,7 +306,9 @@ def make_directories(directory: str, made: list[str]) -> None:
         except FileExistsError:
             pass  # somebody else made the same parent meanwhile
         except OSError as error:
-            raise SyscallError.of("mkdir", level, error) from None
+            refused = error.errno in _REFUSED and os.geteuid() != 0
+            hint = "have a cgroup delegated to this user, or leave linux.cgroupsPath and the limits out"
+            raise SyscallError.of("mkdir", level, error, hint if refused else "") from None
 
 
 def remove_tree(directory: str) -> None:

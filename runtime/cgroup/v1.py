@@ -70,6 +70,9 @@ class CgroupV1(Cgroup):
         """The directory in a controller's hierarchy.  SeatrialError where the host has none."""
         path = self.paths.get(controller)
         if path is None:
+            if os.geteuid() != 0:
+                hint = "this user may not make a cgroup: remove the limit, or have a cgroup delegated"
+                raise SeatrialError(f"the {controller} controller is not available", hint)
             raise SeatrialError(f"the {controller} controller is not available", "mount it, or remove its limits")
         return path
 

@@ -46,9 +46,9 @@ def compile_init(config: Config, environment: Environment) -> Plan:
         operations += limits(config)
         operations.append(op.close_fds(environment.keep))  # what is opened later closes by itself
         if config.no_new_privileges:
-            operations += credentials(config, process, [])
+            operations += credentials(config, process, environment, [])
         else:
-            operations += credentials(config, process, filter)
+            operations += credentials(config, process, environment, filter)
             filter = []
         operations.append(op.find(process.args[0]))  # with the program's PATH, directory and user
     operations += start(config, environment, filter)

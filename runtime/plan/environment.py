@@ -28,6 +28,7 @@ class Environment(Record):
     root_fd: int | None = None  # exec: the root of an init without a mount namespace of its own
     privileged: bool = True  # euid 0 with the capabilities of its user namespace
     in_user_namespace: bool = False  # the runtime itself is not in the initial user namespace: no mknod
+    setgroups_denied: bool = False  # /proc/self/setgroups of the runtime: every namespace below inherits it
     hard_limits: dict[int, int] = {}  # RLIMIT_* -> hard limit of the runtime, where known; used with a user namespace
     kcore: bool = False  # /proc/kcore exists: /dev/core points to it
     state_creating: tuple[bytes, bytes] = (b"{}", b"")  # state before and after the pid, status "creating"

@@ -43,9 +43,9 @@ def compile_exec(config: Config, environment: Environment) -> Plan:
     operations += limits(config)
     operations.append(op.close_fds(environment.keep))
     if config.no_new_privileges:
-        operations += credentials(config, process, [])
+        operations += credentials(config, process, environment, [])
     else:
-        operations += credentials(config, process, filter)
+        operations += credentials(config, process, environment, filter)
         filter = []
     operations.append(op.find(process.args[0]))
     operations.append(op.sync(SYNC_READY))
@@ -76,7 +76,7 @@ def _join(config: Config, environment: Environment) -> list[Operation]:
     operations = [op.nondumpable()]
     joined = [namespace.type for namespace in config.namespaces if namespace.type in environment.namespace_fds]
     others = [_setns(type, environment) for type in joined if type != "user"]
-    user = [_setns("user", environment), op.become_root(0 if config.rootless_euid else 1)] if "user" in joined else []
+    user = [_setns("user", environment), op.become_root(1)] if "user" in joined else []
     # With privilege first what belongs to other user namespaces, without it first the one that gives it (`enter`).
     operations += others + user if environment.privileged else user + others
     if environment.root_fd is not None:

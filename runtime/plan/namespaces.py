@@ -101,7 +101,7 @@ def _user(user: Namespace | None, config: Config, environment: Environment) -> l
             lines = [f"{clock} {offset.secs} {offset.nanosecs}\n" for clock, offset in config.time_offsets.items()]
             operations.append(op.timens_offsets("".join(lines)))
     if user is not None:
-        operations.append(op.become_root(0 if config.rootless_euid else 1))
+        operations.append(op.become_root(1))
     return operations
 
 

@@ -10,6 +10,7 @@ from seatrial.runtime.user import parse_user
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from seatrial.runtime.config import Config, Process
+    from seatrial.runtime.plan.environment import Environment
     from seatrial.runtime.plan.operation import Operation
 
 
@@ -66,7 +67,9 @@ def limits(config: Config) -> list[Operation]:
     return [op.rlimit(limit.type, limit.soft, limit.hard) for limit in config.rlimits]
 
 
-def credentials(config: Config, process: Process, filter: list[Operation]) -> list[Operation]:
+def credentials(
+    config: Config, process: Process, environment: Environment, filter: list[Operation]
+) -> list[Operation]:
     """From root to the container's user; `filter` in the middle, which needs CAP_SYS_ADMIN (seccomp(2)).
 
     It comes as late as it can: a profile must allow whatever is still called.
@@ -79,8 +82,8 @@ def credentials(config: Config, process: Process, filter: list[Operation]) -> li
     if capabilities is not None:
         operations += (op.bounding(capabilities.bounding), op.keep_caps(1))
     operations.append(op.stdio_owner(uid_of(process)))
-    if not config.rootless_euid:
-        # Without privilege, /proc/PID/setgroups says "deny" (user_namespaces(7)).
+    if process.additional_gids or not environment.setgroups_denied:
+        # In a new user namespace that denies it, the executor leaves out a call without groups (become_root).
         operations.append(op.groups(process.additional_gids))
     operations += filter
     operations.append(op.identity(uid_of(process), USER_FOUND if process.user else process.gid))

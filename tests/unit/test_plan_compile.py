@@ -174,7 +174,7 @@ def test_joined_namespaces_without_privilege_come_after_the_user_namespace() -> 
     assert birth(one, namespace_fds={"user": 5, "net": 6}, privileged=False)[2:] == [
         "make the executor non-dumpable",
         "join the user namespace (fd 5)",
-        "become root of the user namespace (keep supplementary groups)",
+        "become root of the user namespace (drop supplementary groups)",
         "join the net namespace (fd 6)",
     ]
 
@@ -265,8 +265,10 @@ def test_capabilities_are_left_alone_when_not_configured() -> None:
     assert not {"bounding", "keep_caps", "capset", "ambient"} & set(names(compiled(config())))
 
 
-def test_rootless_leaves_the_groups_alone() -> None:
-    assert "groups" not in names(compiled(config("user", rootless_euid=True), privileged=False))
+def test_rootless_sets_the_groups_where_newgidmap_has_mapped_them() -> None:
+    process = Process(args=["x"], cwd="/", additional_gids=[7])
+    plan = compiled(config("user", process=process, rootless_euid=True), privileged=False)
+    assert [operation.values for operation in plan.operations if operation.name == "groups"] == [([7],)]
 
 
 def test_hooks() -> None:

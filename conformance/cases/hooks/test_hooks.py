@@ -109,7 +109,8 @@ def test_poststart_hooks_follow_the_program(records: Records) -> None:
     """When a poststart hook runs, the process is the program already (config.md#poststart)."""
     container = records.first("poststart")["container"]
     assert container is not None
-    assert container["exe"].endswith("/probe"), container["exe"]
+    exe = container["exe"] or "nothing that may be seen"  # an ordinary user may see a program, not what prepares it
+    assert exe.endswith("/probe"), exe
 
 
 @covers("config/poststop/1")
@@ -174,7 +175,10 @@ def test_hook_finds_the_environment_created(records: Records, kind: str) -> None
     """Inside the hook, the container's namespaces are the final ones (config.md#posix-platform-hooks)."""
     container = records.first(kind)["container"]
     assert container is not None
-    assert {name: container["namespaces"][name] for name in OWN} == {name: records.namespaces[name] for name in OWN}
+    visible = {name: container["namespaces"][name] for name in OWN}
+    if os.geteuid() != 0 and set(visible.values()) == {None}:
+        pytest.skip("root: an ordinary user's hook may not look at a process that is not dumpable")
+    assert visible == {name: records.namespaces[name] for name in OWN}
 
 
 @covers("config/createruntime-hooks/6")

@@ -8,7 +8,7 @@ import pytest
 
 from seatrial.conformance import probe
 from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.case import covers
+from seatrial.conformance.case import covers, needs
 from seatrial.conformance.driver import Runtime
 
 
@@ -72,6 +72,7 @@ def test_start_of_an_unknown_container_is_refused(runtime: Runtime, bundle: Bund
     assert not result.ok, result.describe()
 
 
+@needs("ids")
 @covers("runtime/start/7", "runtime/lifecycle/26")
 def test_start_runs_the_described_program(runtime: Runtime, bundle: Bundle) -> None:
     """The program has the configured argv, env, cwd and user (runtime.md#start)."""

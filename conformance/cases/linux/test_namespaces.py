@@ -32,13 +32,14 @@ TYPES = {
 }
 
 
-def types(*left_out: str, covering: str = "", supported: bool = False) -> list[object]:
-    """All namespace types as parameters, marked with their needs, and with a ledger row."""
+def types(*left_out: str, covering: str = "", supported: bool = False, root: tuple[str, ...] = ()) -> list[object]:
+    """All namespace types as parameters, marked with their needs, and with a ledger row; those of `root` need it."""
     found: list[object] = []
     for name, (_, row, needed) in TYPES.items():
         if name not in left_out:
             ids = [covering] if covering else []
             ids += [f"{ROW}{row}"] if supported else []
+            needed = (*needed, "root") if name in root else needed
             found.append(pytest.param(name, marks=[covers(*ids), *([needs(*needed)] if needed else [])], id=name))
     return found
 
@@ -63,7 +64,8 @@ def test_new_namespace(runtime: Runtime, bundle: Bundle, make_bundle: Make, type
     assert len({link("self", type), link(first.pid, type), link(second.pid, type)}) == 3
 
 
-@pytest.mark.parametrize("type", types("user", covering=ROW + "15"))
+# An ordinary user may mount nothing in the host's mount namespace, and no proc of the host's pid namespace.
+@pytest.mark.parametrize("type", types("user", covering=ROW + "15", root=("mount", "pid")))
 def test_namespace_left_out_is_inherited(runtime: Runtime, bundle: Bundle, type: str) -> None:
     """A type that is not listed stays the runtime's (config-linux.md#namespaces)."""
     leave_out(bundle, type)

@@ -151,7 +151,7 @@ def test_entry_with_several_names(bundle: Bundle, report: Reader) -> None:
 
 @covers(ROW + "32", ROW + "34")
 @pytest.mark.parametrize("no_new_privileges", [True, False])
-@pytest.mark.parametrize("uid", [0, 1000])
+@pytest.mark.parametrize("uid", [0, pytest.param(1000, marks=needs("ids"))])
 def test_filter_whatever_the_privileges(bundle: Bundle, report: Reader, no_new_privileges: bool, uid: int) -> None:
     """The filter is in force for every user, with and without noNewPrivileges (config-linux.md#seccomp)."""
     allow_the_rest(bundle, "SCMP_ACT_ERRNO")

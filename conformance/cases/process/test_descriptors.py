@@ -9,7 +9,7 @@ import pytest
 
 from seatrial.conformance import probe
 from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.case import covers
+from seatrial.conformance.case import covers, needs
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.probe import Report
 
@@ -87,6 +87,7 @@ def test_hostname_left_out(bundle: Bundle, report: Callable[..., Report]) -> Non
     assert report(bundle)["uts"]["nodename"] == os.uname().nodename
 
 
+@needs("root")
 @pytest.mark.parametrize(
     "member",
     [

@@ -185,6 +185,7 @@ def test_no_new_privileges(bundle: Bundle, report: Reader, value: bool | None) -
     assert report(bundle)["no_new_privs"] == int(value is True)
 
 
+@needs("ids")
 @pytest.mark.parametrize("value", [False, True])
 @covers("config/linux-process/11")
 def test_setuid_program_under_no_new_privileges(bundle: Bundle, report: Reader, value: bool) -> None:

@@ -48,7 +48,7 @@ def ran(runtime: Runtime, bundle: Bundle, listener: ConsoleSocket) -> Report:
 
 
 @covers(ROW + "4")
-@pytest.mark.parametrize("uid", [0, 1000])
+@pytest.mark.parametrize("uid", [0, pytest.param(1000, marks=needs("ids"))])
 def test_terminal(runtime: Runtime, bundle: Bundle, listener: ConsoleSocket, uid: int) -> None:
     """The standard streams are one new terminal, the controlling one of the process's session (config.md#process)."""
     bundle.process["user"] = {"uid": uid, "gid": uid}
