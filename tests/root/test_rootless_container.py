@@ -22,11 +22,13 @@ OWN = [{"containerID": 0, "hostID": ID, "size": 1}]
 
 
 class Sailor:
-    """An ordinary user with a bundle.  Calling it runs the runtime; `ranges` are those of /etc/subuid."""
+    """An ordinary user with a bundle.  Calling it runs the runtime; `ranges` are those of /etc/subuid, `cgroup` is the
+    name of a cgroup that is delegated."""
 
     def __init__(self, home: str) -> None:
         self.home = home
         self.ranges = ""
+        self.cgroup = ""
         os.chmod(home, 0o755)
         self.bundle = Bundle(os.path.join(home, "bundle"))
         os.chown(self.bundle.rootfs, ID, ID)
@@ -43,7 +45,7 @@ class Sailor:
         """Run a command as this user.  Output goes through files: a container may keep it open."""
         out, err = os.path.join(self.home, "out"), os.path.join(self.home, "err")
         with open(out, "w") as stdout, open(err, "w") as stderr:
-            argv = ordinary_user.command(self.home, *words, ranges=self.ranges)
+            argv = ordinary_user.command(self.home, *words, ranges=self.ranges, cgroup=self.cgroup)
             status = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, timeout=60).returncode
         done = subprocess.CompletedProcess(words, status, Path(out).read_text(), Path(err).read_text())
         assert "Traceback" not in done.stderr, done.stderr
@@ -239,6 +241,12 @@ def test_what_a_user_may_not_ask_for_has_an_error_with_a_hint(
     sailor.bundle.config[section][member] = value
     sailor.bundle.write()
     assert text in sailor.refusal()
+
+
+def test_device_rules_are_left_to_the_user_namespace(sailor: Sailor) -> None:
+    """Engines send them to every runtime; without root they can be set nowhere."""
+    sailor.bundle.config["linux"]["resources"] = {"devices": [{"allow": False, "access": "rwm"}]}
+    assert sailor.report()["ids"]["uid"] == [0, 0, 0, 0]
 
 
 def test_hooks_run_as_the_user(sailor: Sailor) -> None:
