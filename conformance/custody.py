@@ -37,8 +37,8 @@ def custodian(request: Request) -> int:
             process = subprocess.Popen(
                 request.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=request.keep
             )
-        for number in request.keep:
-            os.close(number)
+        for descriptor in request.keep:
+            os.close(descriptor)
         status, alone = airlock.wait(process.pid, request.lifeline)
         process.returncode = status  # it has been reaped
         if alone:
