@@ -123,11 +123,14 @@ class StateDirectory:
                 os.mkdir(path, 0o711)
             except FileNotFoundError:
                 os.makedirs(root, 0o700, exist_ok=True)
+                if _of_the_session(root):
+                    os.chmod(root, 0o1700)  # sticky: clean-ups leave it alone (XDG Base Directory Specification)
                 os.mkdir(path, 0o711)
         except FileExistsError:
             raise ContainerExistsError(f"a container with the id {id} exists already") from None
         except OSError as error:
-            raise SyscallError.of("mkdir", path, error) from None
+            hint = "set XDG_RUNTIME_DIR, or choose another --root" if error.errno == errno.EACCES else ""
+            raise SyscallError.of("mkdir", path, error, hint) from None
         directory = cls(root, id, _open_directory(path, id))
         try:
             os.fchmod(directory.fd, 0o711)  # mkdir heeds the umask
@@ -268,6 +271,12 @@ class StateDirectory:
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+
+def _of_the_session(root: str) -> bool:
+    """Whether a root lies in the directory of the user's session."""
+    directory = os.environ.get("XDG_RUNTIME_DIR", "")
+    return bool(directory) and root.startswith(directory + "/")
 
 
 def _open_directory(path: str, id: str) -> int:

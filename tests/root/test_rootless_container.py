@@ -109,6 +109,7 @@ def test_the_life_of_a_container_with_the_own_ids(sailor: Sailor) -> None:
     sailor("start", "c")
     assert json.loads(sailor("state", "c").stdout)["status"] == "running"
     assert sailor("list", "-q").stdout == "c\n"
+    assert os.stat(os.path.join(sailor.home, "run", "seatrial")).st_mode & 0o7777 == 0o1700
     assert sailor("delete", "c", check=False).returncode == 1  # it runs
     sailor("kill", "c", "KILL")
     wait_for(lambda: json.loads(sailor("state", "c").stdout)["status"] == "stopped")
@@ -247,6 +248,12 @@ def test_device_rules_are_left_to_the_user_namespace(sailor: Sailor) -> None:
     """Engines send them to every runtime; without root they can be set nowhere."""
     sailor.bundle.config["linux"]["resources"] = {"devices": [{"allow": False, "access": "rwm"}]}
     assert sailor.report()["ids"]["uid"] == [0, 0, 0, 0]
+
+
+def test_a_state_directory_that_is_not_the_users(sailor: Sailor) -> None:
+    done = sailor("--root", "/run/nosuch-seatrial", "run", "--bundle", sailor.bundle.path, "c", check=False)
+    assert done.returncode == 1
+    assert "mkdir /run/nosuch-seatrial/c: EACCES; set XDG_RUNTIME_DIR" in done.stderr
 
 
 def test_hooks_run_as_the_user(sailor: Sailor) -> None:
