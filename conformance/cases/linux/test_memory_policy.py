@@ -15,6 +15,7 @@ from seatrial.conformance.cases.unsupported import create_or_skip, report_or_ski
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.execute import Result
+from seatrial.conformance.probe import parse
 
 pytestmark = needs("numa")
 Make = Callable[[], Bundle]
@@ -99,6 +100,18 @@ def test_default(runtime: Runtime, bundle: Bundle, callers_policy: None) -> None
 def test_preferred_without_nodes(runtime: Runtime, bundle: Bundle) -> None:
     """MPOL_PREFERRED without nodes means local allocation (set_mempolicy(2))."""
     assert found(runtime, policy(bundle, "PREFERRED"))[:2] in (("MPOL_LOCAL", []), ("MPOL_PREFERRED", []))
+
+
+@needs("exec")
+@covers(ROW + "1")
+def test_joining_process(runtime: Runtime, bundle: Bundle) -> None:
+    """A process that exec adds has the policy too (config-linux.md#memory-policy)."""
+    container = create_or_skip(runtime, policy(bundle, "PREFERRED", "0", "STATIC_NODES").probe("hold", report=False))
+    container.start()
+    container.wait_output('"hold"')
+    result = container.exec("/probe", "report")
+    found = parse(result.stdout, result)["mempolicy"]
+    assert (found["mode_name"], found["nodes"], found["flags"]) == ("MPOL_PREFERRED", [0], ["MPOL_F_STATIC_NODES"])
 
 
 @covers(ROW + "1")
