@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seatrial.runtime.seccomp.libseccomp import Condition
 
 # SECCOMP_RET_* of seccomp(2)
-_ACTIONS = {
+ACTIONS = {
     "SCMP_ACT_KILL": 0x00000000,
     "SCMP_ACT_KILL_THREAD": 0x00000000,
     "SCMP_ACT_KILL_PROCESS": 0x80000000,
@@ -37,7 +37,7 @@ _NOTIFY_LEVEL = 5  # of seccomp_api_get(3): libseccomp 2.5
 _WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 _PERMITTING = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")  # as a default: needs no stub
 
-_FLAGS = {
+FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": FILTER_FLAG_TSYNC,
     "SECCOMP_FILTER_FLAG_LOG": FILTER_FLAG_LOG,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": FILTER_FLAG_SPEC_ALLOW,
@@ -99,7 +99,7 @@ def compile_filter(profile: Seccomp, library: Library | None = None, known_flags
         if len(names) > _MANY_SYSCALLS:
             filter.optimize()
         program = filter.export()
-    if profile.default_action not in _PERMITTING and default != _ACTIONS["SCMP_ACT_ERRNO"] | errno.ENOSYS:
+    if profile.default_action not in _PERMITTING and default != ACTIONS["SCMP_ACT_ERRNO"] | errno.ENOSYS:
         program = stub(_largest(arches, list(names), library)) + program
     if len(program) > _MAX_INSTRUCTIONS * _INSTRUCTION_BYTES:
         count = len(program) // _INSTRUCTION_BYTES
@@ -110,9 +110,9 @@ def compile_filter(profile: Seccomp, library: Library | None = None, known_flags
 
 
 def _action(name: str, number: int | None, path: str) -> int:
-    action = _ACTIONS.get(name)
+    action = ACTIONS.get(name)
     if action is None:
-        raise ConfigError(path, f"unknown action {name!r}", f"one of {', '.join(_ACTIONS)}")
+        raise ConfigError(path, f"unknown action {name!r}", f"one of {', '.join(ACTIONS)}")
     if name in _WITH_ERRNO:
         action |= (errno.EPERM if number is None else number) & 0xFFFF
     return action
@@ -124,11 +124,11 @@ def _flags(names: list[str] | None, known: int) -> int:
     flags = 0
     for index, name in enumerate(names):
         path = f"linux.seccomp.flags[{index}]"
-        if name not in _FLAGS:
-            raise ConfigError(path, f"unknown flag {name!r}", f"one of {', '.join(_FLAGS)}")
-        if not _FLAGS[name] & known:
+        if name not in FLAGS:
+            raise ConfigError(path, f"unknown flag {name!r}", f"one of {', '.join(FLAGS)}")
+        if not FLAGS[name] & known:
             raise ConfigError(path, f"{name} is not supported by this kernel")
-        flags |= _FLAGS[name]
+        flags |= FLAGS[name]
     return flags & ~FILTER_FLAG_TSYNC  # the loader has one thread
 
 
