@@ -115,7 +115,7 @@ int op_find(struct machine *m, const struct op_find *a)
     } else if (*a->file) {
         r = search(a->file, path ? path : DEFAULT_PATH, found, sizeof(found));
         if (r == -ENOENT)
-            explain(m, "not found in PATH", NULL);
+            explain(m, "executable file not found in $PATH", NULL);
     } else {
         r = -ENOENT;
     }

@@ -10,6 +10,14 @@ from seatrial.runtime.errors import SyscallError
 
 PROGRAM = "seatrial-runtime"
 
+# The words of the C library (and of Go) behind three errno names: podman, docker and containerd look for them, or for
+# "executable file not found in $PATH", and tell their own callers 127 (not found) or 126 (not to be executed) then.
+_WORDS = {
+    "ENOENT": "no such file or directory",
+    "EACCES": "permission denied",
+    "EPERM": "operation not permitted",
+}
+
 
 class Log(log.Log):
     """Warnings and errors; with `debug` also what the runtime decides on its way."""
@@ -27,6 +35,7 @@ class Log(log.Log):
 
     def error(self, message: str) -> None:
         """Report why the command failed: on stderr always, and in the log."""
+        message = in_words(message)
         if self.fd >= 0 or not self.json:
             self._write_stderr(f"{PROGRAM}: {message}")
         if self.fd >= 0 or self.json:
@@ -61,6 +70,15 @@ class Log(log.Log):
 
     def _write_stderr(self, line: str) -> None:
         _write(2, line)
+
+
+def in_words(message: str) -> str:
+    """`message` with the words behind an errno name: ``open /x: ENOENT (no such file or directory)``."""
+    for name, words in _WORDS.items():
+        before, found, after = message.partition(f": {name}")
+        if found and not (after[:1].isalnum() or after.startswith(f" ({words})")):
+            message = f"{before}{found} ({words}){after}"
+    return message
 
 
 def _write(fd: int, line: str) -> None:

@@ -57,10 +57,10 @@ def test_a_death_by_signal_is_128_and_more(cli: CommandLine, held: str) -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["{id}", "nosuch"], "find executable nosuch: ENOENT: not found in PATH"),
-        (["{id}", "/etc"], "find executable /etc: EACCES"),
+        (["{id}", "nosuch"], "ENOENT (no such file or directory): executable file not found in $PATH"),
+        (["{id}", "/etc"], "find executable /etc: EACCES (permission denied)"),
         (["--cwd", "/nosuch", "{id}", "/probe"], "change directory to /nosuch: ENOENT"),
-        (["--user", "eve", "{id}", "/probe"], "look user eve up: ENOENT: not in /etc/passwd of the container"),
+        (["--user", "eve", "{id}", "/probe"], "(no such file or directory): not in /etc/passwd of the container"),
         (["--user", "bob:nogroup", "{id}", "/probe"], "not in /etc/group of the container"),
         (["nobody", "/probe"], "container nobody does not exist"),
         (["{id}"], "no command given"),

@@ -91,6 +91,10 @@ def test_a_pair_connects_the_container_with_the_bridge(
             accepted.close()
             assert peer[0] == client.getsockname()[0] == "10.9.1.1"
         listener.close()
+        (counted,) = container.stats().network_interfaces
+        assert counted.name == "eth0"
+        assert counted.rx_packets >= 3, "the handshake, as the container sees it"
+        assert counted.tx_bytes > 66
         container.destroy(force=True)
     assert "veth-trial" not in network.devices()
 
