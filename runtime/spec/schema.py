@@ -10,6 +10,10 @@ from __future__ import annotations
 from seatrial.runtime.spec import names
 from seatrial.runtime.spec.rules import AnyText, Array, Boolean, Integer, Map, Object, OneOf, Pattern, Rule, Text
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 TEXT = Text()
 TEXTS = Array(TEXT)
 BOOLEAN = Boolean()
@@ -35,6 +39,21 @@ CPU_TEXT = Pattern("a list of CPU numbers and ranges", _is_cpu_text)
 PAGE_SIZE = Pattern("a page size such as 2MB", is_page_size)
 MB_SCHEMA = Pattern("one line that starts with MB:", lambda text: text.startswith("MB:") and "\n" not in text)
 ONE_LINE = Pattern("one line", lambda text: "\n" not in text)
+
+
+class FileMode(Rule):
+    """Permission bits; podman sends the type of the device along, as stat(2) has it, and that is no harm."""
+
+    __slots__ = ()
+    expected = "permission bits, 0 to 511 (octal 777)"
+
+    def check(self, value: Any) -> None:
+        """See Rule.check."""
+        # S_IFMT must be nothing, a fifo, a character or a block device; the bits from setuid to sticky are refused.
+        if type(value) is not int or value & ~0o170777 or value & 0o170000 not in (0, 0o010000, 0o020000, 0o060000):
+            raise self.refuse(value)
+
+
 RLIMIT_TYPE = OneOf(tuple(names.RLIMITS))
 
 ID_MAPPINGS = Array(Object({"containerID": U32, "hostID": U32, "size": U32}, ("containerID", "hostID", "size")))
@@ -201,7 +220,7 @@ LINUX = Object(
                     "path": TEXT,
                     "major": I64,
                     "minor": I64,
-                    "fileMode": Integer("permission bits, 0 to 511 (octal 777)", 0, 0o777),
+                    "fileMode": FileMode(),
                     "uid": U32,
                     "gid": U32,
                 },

@@ -146,7 +146,7 @@ def test_namespaces() -> None:
 def test_devices_are_the_default_ones_and_the_listed_ones() -> None:
     listed = [
         {"type": "u", "path": "/dev/null", "major": 1, "minor": 3, "fileMode": 0o600, "uid": 5, "gid": 6},
-        {"type": "p", "path": "/f", "major": 9},
+        {"type": "p", "path": "/f", "major": 9, "fileMode": 0o010666},
         {"type": "c", "path": "/dev/ptmx", "major": 5, "minor": 2},
     ]
     config = convert(linux__devices=listed)

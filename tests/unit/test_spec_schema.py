@@ -122,7 +122,7 @@ WRONG: dict[str, list[Any]] = {
     "linux.devices[0].path": TEXT,
     "linux.devices[0].major": I64,
     "linux.devices[0].minor": I64,
-    "linux.devices[0].fileMode": [-1, 512, 1.5, "1", None],
+    "linux.devices[0].fileMode": [-1, 512, 0o100644, 0o040755, 0o021644, 1.5, "1", None],
     "linux.devices[0].uid": U32,
     "linux.devices[0].gid": U32,
     "linux.netDevices": OBJECT,
