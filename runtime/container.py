@@ -357,12 +357,13 @@ class Container:
         """
         raise _no_criu("restore", self.id)
 
-    def set(self, change: Config | Resources) -> None:
+    def set(self, change: Config | Resources, *, l3_cache_schema: str = "", mem_bw_schema: str = "") -> None:
         """Change the container's limits; a paused container stays paused.
 
         Resources: what they give (is not None, not empty) is written, the rest stays.  Config: the container's
         configuration with other ``cgroups.resources``; a member that has become None is forgotten, not reset.  Device
-        rules are replaced when they are given and differ.  All or nothing: after an error the limits are as before.
+        rules are replaced when they are given and differ.  The schemas are for a container with linux.intelRdt, ""
+        leaves one as it is.  All or nothing: after an error the limits are as before.
 
         Raises StateError when the container is stopped or not yet created, ConfigError, UsageError (a Config that
         differs in more than limits), SyscallError.
@@ -374,7 +375,17 @@ class Container:
             status = status_of(self._directory, state)
             if status in (STOPPED, CREATING):
                 raise StateError(f"container {self.id} is {status}", "only a created or running container has limits")
-            self._config = update(self._directory, state, change, self._log)
+            if not (l3_cache_schema or mem_bw_schema):
+                self._config = update(self._directory, state, change, self._log)
+                return
+            from seatrial.runtime import resctrl
+
+            undo = resctrl.change(state, l3_cache_schema, mem_bw_schema)
+            try:
+                self._config = update(self._directory, state, change, self._log)
+            except BaseException:
+                undo()
+                raise
 
     def destroy(self, *, force: bool = False) -> None:
         """Remove a stopped container: what is left in its cgroups, the cgroups, its state; then run poststop hooks.

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from seatrial.runtime import mount_options
-from seatrial.runtime.config import Config, Device, IDMap, MemoryPolicy, Namespace, NetDevice, TimeOffset
+from seatrial.runtime.config import (
+    Config,
+    Device,
+    IDMap,
+    IntelRdt,
+    MemoryPolicy,
+    Namespace,
+    NetDevice,
+    TimeOffset,
+)
 from seatrial.runtime.default_devices import with_defaults
 from seatrial.runtime.document import member
 from seatrial.runtime.errors import ConfigError, UnsupportedError
@@ -55,6 +64,15 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
             flags |= names.MEMORY_POLICY_FLAGS[name]
         mode = names.MEMORY_POLICY_MODES[entry["mode"]]
         config.memory_policy = MemoryPolicy(mode=mode, flags=flags, nodes=entry.get("nodes", ""))
+    if "intelRdt" in block:
+        rdt = block["intelRdt"]
+        config.intel_rdt = IntelRdt(
+            clos_id=rdt.get("closID", ""),
+            schemata=rdt.get("schemata", []),
+            l3_cache_schema=rdt.get("l3CacheSchema", ""),
+            mem_bw_schema=rdt.get("memBwSchema", ""),
+            enable_monitoring=rdt.get("enableMonitoring", False),
+        )
     config.cgroups.path = block.get("cgroupsPath") or None
     if "resources" in block:
         from seatrial.runtime.convert_resources import convert_resources
@@ -67,8 +85,6 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
 
 
 def _refuse_unsupported(block: dict[str, Any]) -> None:
-    if "intelRdt" in block:
-        raise UnsupportedError("linux.intelRdt")
     if block.get("mountLabel"):
         raise UnsupportedError("linux.mountLabel", "SELinux is not supported yet")
 
@@ -102,7 +118,7 @@ def _device(entry: dict[str, Any], path: str) -> Device:
         type=kind,
         major=0 if kind == "p" else entry["major"],
         minor=0 if kind == "p" else entry["minor"],
-        mode=entry.get("fileMode", 0o666),
+        mode=entry.get("fileMode", 0o666) & 0o777,
         uid=entry.get("uid", 0),
         gid=entry.get("gid", 0),
     )

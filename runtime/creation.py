@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seatrial.runtime.plan.environment import Environment
     from seatrial.runtime.plan.plan import Plan
     from seatrial.runtime.process import Process
+    from seatrial.runtime.resctrl import Group
     from seatrial.runtime.state import State, StateDirectory
 
 _NAMESPACE_KEYS = {
@@ -53,6 +54,7 @@ class Creation:
         self.cgroup.prepare(config, state.id)
         self.launch: Launch | None = None
         self.network: ContainerNetwork | None = None
+        self.rdt: Group | None = None
         self.pid_file_written = False
 
     def perform(self, gate: bool) -> None:
@@ -63,6 +65,11 @@ class Creation:
             self._disown_cgroup()
             raise
         self.state.cgroup_paths = self.cgroup.paths
+        if self.config.intel_rdt is not None:
+            from seatrial.runtime import resctrl
+
+            self.rdt = resctrl.Group(self.state.id, self.config.intel_rdt, resctrl.mount_point())
+            self.rdt.create(self.state, self.directory)
         console = listener = cgroup_fd = -1
         tasks: list[int] = []
         namespaces: list[tuple[str, int]] = []
@@ -140,6 +147,8 @@ class Creation:
             launch.close()
         if self.network is not None:
             self.network.give_back()
+        if self.rdt is not None:
+            self.rdt.discard()
         if self.process.master >= 0:
             os.close(self.process.master)
             self.process.master = -1
@@ -196,6 +205,10 @@ class Creation:
 
     def _limits_and_hooks(self, launch: Launch) -> None:
         """The namespaces and mounts are there, the root has not changed yet."""
+        if self.rdt is not None:
+            from seatrial.runtime.resctrl import join
+
+            join(self.state, launch.pid)
         self.cgroup.apply(self.config.cgroups.resources)
         if self.cgroup.version == 2 and self.config.uid_mappings:
             from seatrial.runtime.creation_cgroup import owner

@@ -97,6 +97,10 @@ class Execution:
 
                 write_pid_file(process.pid_file, launch.pid)
                 self.pid_file_written = True
+            if state.intel_rdt_path:
+                from seatrial.runtime.resctrl import join
+
+                join(state, launch.pid)
             launch.release()
             process.began(launch.pid, launch.pidfd)
             launch.pidfd = -1

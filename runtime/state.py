@@ -53,6 +53,9 @@ class State:
         "id",
         "init_process_pid",
         "init_process_start",
+        "intel_rdt_mon_path",
+        "intel_rdt_owned",
+        "intel_rdt_path",
         "interfaces",
         "late_operations",
         "namespace_paths",
@@ -72,6 +75,9 @@ class State:
         self.cgroup_paths: dict[str, str] = {}  # v1: controller -> directory; v2: "" -> directory
         self.systemd_unit = ""  # the scope, with --systemd-cgroup
         self.systemd_user = False  # it belongs to the manager of the user
+        self.intel_rdt_path = ""  # the directory of the class of service; "": none
+        self.intel_rdt_owned = False  # it goes with the container
+        self.intel_rdt_mon_path = ""  # the monitoring group, which always does
         self.interfaces: list[tuple[str, int]] = []  # name and index of the network devices that we made on the host
         self.namespace_paths: dict[str, str] = {}  # "NEWPID" -> /proc/PID/ns/pid
         self.external_descriptors: list[str] = []  # what fds 0 to 2 are, for CRIU

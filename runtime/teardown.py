@@ -119,16 +119,20 @@ def break_off(directory: StateDirectory) -> None:
 
 
 def destroy(directory: StateDirectory, state: State, log: Log, *, config: Config | None = None) -> None:
-    """Remove cgroups, network devices and state, in this order; then (runtime-spec: after the delete) poststop hooks.
+    """Remove cgroups, resctrl groups, network devices and state, in this order; then run the poststop hooks.
 
-    Processes that are left in the cgroup are killed.  Raises SyscallError, with the state still there, when the cgroup
-    cannot be removed; hooks that fail are warnings.
+    The order is the runtime-spec's (poststop: after the delete).  Processes that are left in the cgroup are killed.
+    Raises SyscallError, with the state still there, when the cgroup cannot be removed; hooks that fail are warnings.
     """
     if state.cgroup_paths:
         cgroup = of_container(state)
         if cgroup.exists() and cgroup.populated():
             cgroup.kill_all()
         cgroup.remove()  # also when it is gone: a scope's failure outlives its cgroup
+    if state.intel_rdt_path:
+        from seatrial.runtime import resctrl
+
+        resctrl.remove(state)
     if state.interfaces:
         from seatrial.runtime.network.veth import remove
 

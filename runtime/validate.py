@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from seatrial.runtime import mount_options, sysctl
-from seatrial.runtime.config import NAMESPACE_FLAGS, Config, IDMap, Mount, MountIDMap
+from seatrial.runtime.config import NAMESPACE_FLAGS, Config, IDMap, IntelRdt, Mount, MountIDMap
 from seatrial.runtime.document import member, quote
 from seatrial.runtime.errors import ConfigError
 from seatrial.runtime.validate_network import validate_network
@@ -43,6 +43,8 @@ def validate(config: Config) -> None:
         validate_rootless(config)
     _devices(config)
     _paths(config)
+    if config.intel_rdt is not None:
+        _intel_rdt(config.intel_rdt)
     for key in config.sysctl:
         sysctl.check(config, key, member("linux.sysctl", key))
     validate_network(config)
@@ -201,3 +203,17 @@ def _paths(config: Config) -> None:
             raise ConfigError(where, "needs a mount namespace: the paths would be covered on the host")
         for index, path in enumerate(paths):
             _absolute(path, f"{where}[{index}]")
+
+
+def _intel_rdt(rdt: IntelRdt) -> None:
+    where = "linux.intelRdt"
+    name = rdt.clos_id
+    if name in (".", "..") or (name != "/" and "/" in name) or "\n" in name:
+        raise ConfigError(f"{where}.closID", f'{quote(name)} is no name of a directory, nor "/" for the root class')
+    if rdt.mem_bw_schema and not rdt.mem_bw_schema.startswith("MB:"):
+        raise ConfigError(f"{where}.memBwSchema", f"{quote(rdt.mem_bw_schema)} does not start with MB:")
+    lines = [(f"{where}.memBwSchema", rdt.mem_bw_schema)]
+    lines += [(f"{where}.schemata[{index}]", line) for index, line in enumerate(rdt.schemata)]
+    for path, line in lines:
+        if "\n" in line:
+            raise ConfigError(path, f"more than one line in {quote(line)}")

@@ -79,9 +79,6 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
     for name in _IGNORED:
         if options.text(name):
             context.log.warning(f"option --{name} is ignored: kernels since 5.16 have no such limit")
-    for name in _RDT:
-        if options.text(name):
-            raise UsageError(f"option --{name}: container {id} has no linux.intelRdt")
     if options.text("resources"):
         ignored = [f"--{name}" for name in _LIMITS if options.text(name)]
         if ignored:
@@ -93,7 +90,7 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
     if block.get("devices"):
         context.log.debug("the device rules stay as they are: update changes limits only")
     with Container.load(context.root, id, log=context.log) as container:
-        container.set(limits(block))
+        container.set(limits(block), **{name.replace("-", "_"): options.text(name) for name in _RDT})
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Mutants whose bug is in the network: devices that move, and what they keep."""
+"""Mutants whose bug is in the network (devices that move, and what they keep) or in resctrl."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ def _without_broadcast(real: Callable[..., None], *arguments: Any) -> None:
     *rest, attributes = arguments
     applied()
     real(*rest, [entry for entry in attributes if entry[0] != "IFA_BROADCAST"])
+
+
+def _without_rdt(real: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    config = real(*arguments, **options)
+    if config.intel_rdt is not None:
+        applied()
+        config.intel_rdt = None
+    return config
 
 
 TABLE = (
@@ -68,5 +76,11 @@ TABLE = (
         "a network device is lost when its move fails half way",
         replaced("network.devices:DeviceMoves._give_back", skipped),
         DEVICES + "test_a_name_that_no_device_can_have_is_refused",
+    ),
+    Mutant(
+        "intel-rdt-ignored",
+        "linux.intelRdt is ignored",
+        replaced("cli.launching:load_config", _without_rdt),
+        "linux/test_intel_rdt.py::test_without_resctrl_it_is_refused[root class]",
     ),
 )

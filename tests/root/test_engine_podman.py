@@ -68,7 +68,13 @@ seatrial = ["{self.runtime}"]
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             # Files, for what outlives the command (conmon) would hold pipes open.
             done = subprocess.run(
-                self.argv(*words), env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=60
+                self.argv(*words),
+                env=self.env,
+                cwd=self.directory,  # where conmon notes an OOM kill
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                timeout=60,
             )
             out.seek(0)
             err.seek(0)

@@ -285,6 +285,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         for name in ("", "a b")
     ),
     ({"linux.resources.devices": [{"allow": True, "major": -2}]}, "linux.resources.devices[0].major", "number"),
+    # intelRdt
+    *(
+        ({"linux.intelRdt": {"closID": name}}, "linux.intelRdt.closID", "directory")
+        for name in (".", "..", "a/b", "/a", "//", "a\nb")
+    ),
     # network devices
     *(
         ({"linux.netDevices": {"eth0": {"name": name}}}, "linux.netDevices.eth0.name", problem)
@@ -341,7 +346,6 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"process.apparmorProfile": "docker-default"}, "process.apparmorProfile"),
     ({"process.selinuxLabel": "x"}, "process.selinuxLabel"),
     ({"process.scheduler": {"policy": "SCHED_ISO"}}, "process.scheduler.policy"),
-    ({"linux.intelRdt": {}}, "linux.intelRdt"),
     ({"linux.mountLabel": "x"}, "linux.mountLabel"),
     ({"linux.personality": {"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}}, "linux.personality.flags[0]"),
 ]
@@ -352,6 +356,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {"linux.personality": {"domain": "LINUX32", "flags": []}},
     {"process.apparmorProfile": "", "process.selinuxLabel": "", "linux.mountLabel": ""},
     {"linux.netDevices": {"a" * 15: {"name": "b" * 15}, "c": {"name": "eth%d"}, "d": {"name": "eth%d"}}},
+    {"linux.intelRdt": {}},
+    {"linux.intelRdt": {"closID": "/", "schemata": ["L3:0=f"], "memBwSchema": "MB:0=10", "enableMonitoring": True}},
     {"linux.netDevices": {}, "linux.resources.blockIO": {}, "linux.resources.rdma": {}, "linux.resources.pids": {}},
     {"linux.resources.hugepageLimits": [], "linux.resources.network": {"priorities": []}},
     {"linux.resources.memory": {"kernel": 1, "kernelTCP": -1, "useHierarchy": False}},

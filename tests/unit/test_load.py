@@ -122,7 +122,6 @@ for unsupported in (
     "mounts[0].uidMappings",
     "mounts[0].gidMappings",
     "linux.mountLabel",
-    "linux.intelRdt",
     "linux.personality.flags",
     "linux.resources.blockIO",
     "linux.resources.hugepageLimits",

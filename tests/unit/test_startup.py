@@ -63,7 +63,7 @@ def test_state_of_a_container_imports_little(tmp_path: os.PathLike[str]) -> None
     with open(os.path.join(directory, "state.json"), "w") as file:
         file.write(
             '{"cgroup_paths":{},"config":{"bundle":"/b","rootfs":"/b/r"},"created":"","executor":[0,0],'
-            '"external_descriptors":[],"id":"c1","init_process_pid":0,"init_process_start":0,"interfaces":[],"late_operations":{},'
+            '"external_descriptors":[],"id":"c1","init_process_pid":0,"init_process_start":0,"intel_rdt_mon_path":"","intel_rdt_owned":false,"intel_rdt_path":"","interfaces":[],"late_operations":{},'
             '"namespace_paths":{},"ready":true,"rootless":false}'
         )
     modules = imported("--root", str(tmp_path), "state", "c1")
