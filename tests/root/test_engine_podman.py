@@ -237,6 +237,33 @@ def test_pause(running: Podman) -> None:
         assert time.monotonic() < deadline, "it does not go on"
 
 
+def test_a_paused_container_can_be_killed(running: Podman) -> None:
+    running("pause", "c1")
+    running("kill", "c1")
+    assert running("wait", "c1").stdout.strip() == "137"
+    running("start", "c1")
+    running("pause", "c1")
+    running("rm", "--force", "--time", "0", "c1")
+
+
+def test_a_container_is_set_up_before_it_is_started(podman: Podman) -> None:
+    created = podman.run_argv("sh", "-c", "exit 4", options=("--name", "c1"))
+    podman("create", *created[1:])
+    podman("init", "c1")
+    assert podman.inspect("c1", "{{.State.Status}}") == "initialized"
+    podman("start", "--attach", "c1", status=4)
+    podman("rm", "c1")
+    podman("create", *created[1:])
+    podman("init", "c1")
+    podman("rm", "--force", "c1")
+
+
+def test_a_program_that_is_killed_from_outside(running: Podman) -> None:
+    os.kill(int(running.inspect("c1", "{{.State.Pid}}")), 9)
+    assert running("wait", "c1").stdout.strip() == "137"
+    assert running.inspect("c1", "{{.State.Status}}") == "exited"
+
+
 def test_stop_lets_the_program_end_itself(running: Podman) -> None:
     running("stop", "--time", "20", "c1")
     assert running.inspect("c1", "{{.State.Status}} {{.State.ExitCode}}") == "exited 5"
