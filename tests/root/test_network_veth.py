@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import socket
@@ -182,3 +184,40 @@ def test_another_device_of_that_name_is_left_alone(network: PrivateNetwork, conf
         network.ip("link", "add", "veth-trial", "type", "veth", "peer", "name", "other")
         container.destroy(force=True)
     assert {"veth-trial", "other"} <= set(network.devices())
+
+
+def test_from_threads_and_from_within_an_event_loop(network: PrivateNetwork, config: Config, root: str) -> None:
+    namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    failures: list[BaseException] = []
+
+    def live(number: int) -> None:
+        own = config.copy()
+        own.networks[1] = Network(type="veth", name="eth0", host_name=f"v{number}", address=f"10.9.{number}.2/24")
+        try:
+            syscall.setns(namespace, syscall.CLONE_NEWNET)  # a thread of ours starts in the host's
+            with Container.create(root, f"{ID}-{number}", own) as container:
+                container.start(Process(["/probe", "hold"], cwd="/", env=["PATH=/"]))
+                assert f"v{number}" in network.devices()
+                container.destroy(force=True)
+        except BaseException as failure:
+            failures.append(failure)
+
+    async def in_loop() -> None:
+        live(30)
+        await asyncio.to_thread(live, 31)
+
+    live(32)  # imports what it needs
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    threads = [threading.Thread(target=live, args=(number,)) for number in range(40, 46)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
+    asyncio.run(in_loop())
+    os.close(namespace)
+    assert failures == []
+    assert sorted(network.devices()) == ["br0", "lo"]
