@@ -265,6 +265,11 @@ class Container:
         state = self._reload()
         if state is not None and init_alive(state):
             result.network_interfaces = container_interfaces(state.config, state.init_process_pid)
+        if state is not None and state.intel_rdt_path:
+            from seatrial.runtime.resctrl import mount_point
+            from seatrial.runtime.resctrl_stats import rdt_stats
+
+            result.intel_rdt = rdt_stats(state, mount_point() or "/sys/fs/resctrl")
         return result
 
     def notify_oom(self) -> Notification:

@@ -26,7 +26,7 @@ _SIZE = 1 << 16
 def mount_point(mountinfo: str = "/proc/self/mountinfo") -> str | None:
     """Where resctrl is mounted (proc_pid_mountinfo(5)), or None."""
     try:
-        text = _read(mountinfo)
+        text = read_text(mountinfo)
     except SyscallError:
         return None
     for line in text.splitlines():
@@ -100,7 +100,7 @@ class Group:
         wanted = parse_schemata(self.lines)
         if not wanted:
             return
-        actual = parse_schemata(_read(file).splitlines())
+        actual = parse_schemata(read_text(file).splitlines())
         for resource, values in wanted.items():
             for domain, value in values.items():
                 found = actual.get(resource, {}).get(domain)
@@ -135,7 +135,7 @@ def change(state: State, l3_cache_schema: str, mem_bw_schema: str) -> Callable[[
     rdt = old.get("intel_rdt")
     if rdt is None or not state.intel_rdt_path:
         raise StateError(f"container {state.id} has no linux.intelRdt", "its cache and bandwidth cannot be set")
-    before = _read(os.path.join(state.intel_rdt_path, "schemata")).splitlines()
+    before = read_text(os.path.join(state.intel_rdt_path, "schemata")).splitlines()
     given = {"l3_cache_schema": l3_cache_schema, "mem_bw_schema": mem_bw_schema}
 
     def undo() -> None:
@@ -186,14 +186,15 @@ def last_status(path: str) -> str:
     while path != "/":
         path = os.path.dirname(path)
         try:
-            text = _read(os.path.join(path, "info", "last_cmd_status")).strip()
+            text = read_text(os.path.join(path, "info", "last_cmd_status")).strip()
         except SyscallError:
             continue
         return "" if text == "ok" else text
     return ""
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
+    """A whole file.  Raises SyscallError."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from seatrial.runtime.network.statistics import InterfaceStatistics
 from seatrial.runtime.record import Record
+from seatrial.runtime.resctrl_stats import IntelRdtStats
 
 NO_LIMIT = (1 << 64) - 1
 
@@ -166,4 +167,5 @@ class Stats(Record):
     hugetlb: dict[str, Hugetlb] = {}
     rdma: dict[str, Rdma] = {}
     misc: dict[str, Misc] = {}
+    intel_rdt: IntelRdtStats | None = None  # of a container with linux.intelRdt
     network_interfaces: list[InterfaceStatistics] = []

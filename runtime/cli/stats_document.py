@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from seatrial.runtime.network.statistics import InterfaceStatistics
+    from seatrial.runtime.resctrl_stats import IntelRdtStats
     from seatrial.runtime.stats import Blkio, Cpuset, Hugetlb, Memory, MemoryUsage, Pressure, Stats
 
 # field -> member, which is left out when the list is empty
@@ -46,7 +47,7 @@ def document(stats: Stats) -> dict[str, Any]:
         "pids": present(current=stats.pids.current, limit=stats.pids.limit),
         "blkio": blkio(stats.blkio),
         "hugetlb": {size: hugetlb(entry) for size, entry in sorted(stats.hugetlb.items())},
-        "intel_rdt": {},
+        "intel_rdt": intel_rdt(stats.intel_rdt),
         "network_interfaces": [interface(entry) for entry in stats.network_interfaces] or None,
     }
 
@@ -111,6 +112,26 @@ def blkio(record: Blkio) -> dict[str, Any]:
 def hugetlb(record: Hugetlb) -> dict[str, Any]:
     """One size of huge pages."""
     return present(usage=record.usage, max=record.max) | {"failcnt": record.failcnt}
+
+
+def intel_rdt(record: IntelRdtStats | None) -> dict[str, Any]:
+    """The member intel_rdt."""
+    if record is None:
+        return {}
+    cache, bandwidth = record.l3_cache_info, record.mem_bw_info
+    return present(
+        l3_cache_info=present(**cache.to_json()) if cache is not None else None,
+        l3_cache_schema_root=record.l3_cache_schema_root,
+        l3_cache_schema=record.l3_cache_schema,
+        mem_bw_info=present(**bandwidth.to_json()) if bandwidth is not None else None,
+        mem_bw_schema_root=record.mem_bw_schema_root,
+        mem_bw_schema=record.mem_bw_schema,
+        mbm_stats=[
+            present(mbm_total_bytes=total, mbm_local_bytes=local)
+            for total, local in zip(record.mbm_total_bytes, record.mbm_local_bytes, strict=False)
+        ],
+        cmt_stats=[present(llc_occupancy=bytes) for bytes in record.llc_occupancy],
+    )
 
 
 def interface(record: InterfaceStatistics) -> dict[str, Any]:

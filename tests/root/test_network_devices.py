@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -163,6 +164,20 @@ def test_a_creation_that_fails_later_brings_the_device_home(
     assert failed.returncode == 1
     assert "hook" in failed.stderr
     assert comparable(network.devices()) == comparable(before)
+
+
+def test_into_a_network_of_a_user_namespace(cli: CommandLine, network: PrivateNetwork) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # pytest's own are closed to the mapped root
+        os.chmod(directory, 0o755)
+        bundle = Bundle(os.path.join(directory, "bundle"))
+        mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        bundle.config["linux"] |= {"uidMappings": mapping, "gidMappings": mapping}
+        bundle.config["linux"]["namespaces"].append({"type": "user"})
+        for path in (bundle.rootfs, os.path.join(bundle.rootfs, "probe")):
+            os.chown(path, 100000, 100000)
+        seen = report(cli, moving(bundle, a0={"name": "ctr0"}))
+    assert next(entry for entry in seen["interfaces"] if entry["name"] == "ctr0")["up"]
+    assert "10.9.0.1" in [entry["address"] for entry in seen["addresses"]]
 
 
 def test_the_runtimes_own_namespace_is_refused(cli: CommandLine, bundle: Bundle, network: PrivateNetwork) -> None:

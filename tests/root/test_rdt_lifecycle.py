@@ -55,6 +55,9 @@ def test_every_process_is_in_its_groups_before_its_program_runs(
         assert tree.read(ID, "tasks").split() == [str(pid)]
         assert tree.read(ID, "mon_groups", ID, "tasks").split() == [str(pid)]
         assert tree.read(ID, "schemata").split()[0] == "L3:0=f;1=fffff"
+        figures = container.stats().intel_rdt
+        assert figures is not None
+        assert figures.l3_cache_schema == "L3:0=f;1=fffff"
         container.release()
         second = hold()
         container.exec(second)

@@ -9,8 +9,10 @@ import pytest
 from resctrl_tree import DEFAULT, ResctrlTree
 
 from seatrial.runtime import resctrl
+from seatrial.runtime.cli import stats_document
 from seatrial.runtime.config import IntelRdt
 from seatrial.runtime.errors import ConfigError, StateError, SyscallError
+from seatrial.runtime.resctrl_stats import rdt_stats
 from seatrial.runtime.state import State, StateDirectory
 
 
@@ -202,3 +204,31 @@ def test_change(tree: ResctrlTree, directory: StateDirectory) -> None:
     with pytest.raises(StateError, match=r"has no linux\.intelRdt"):
         resctrl.change(State("c2", {}), "L3:0=f", "")
     assert DEFAULT.split() == tree.read("schemata").split()
+
+
+def test_statistics(tree: ResctrlTree, directory: StateDirectory) -> None:
+    made = Made(tree, directory, l3_cache_schema="L3:0=ff", enable_monitoring=True)
+    for path, text in (
+        ("info/L3/cbm_mask", "fffff"), ("info/L3/min_cbm_bits", "2"), ("info/L3/num_closids", "16"),
+        ("info/MB/bandwidth_gran", "10"), ("info/MB/delay_linear", "1"), ("info/MB/min_bandwidth", "10"),
+        ("info/MB/num_closids", "8"),
+        ("c1/mon_groups/c1/mon_data/mon_L3_00/llc_occupancy", "4096"),
+        ("c1/mon_groups/c1/mon_data/mon_L3_00/mbm_total_bytes", "700"),
+        ("c1/mon_groups/c1/mon_data/mon_L3_00/mbm_local_bytes", "300"),
+        ("c1/mon_groups/c1/mon_data/mon_L3_01/llc_occupancy", "Unavailable"),
+    ):  # fmt: skip
+        os.makedirs(os.path.dirname(tree.path(path)), exist_ok=True)
+        with open(tree.path(path), "w") as file:
+            file.write(f"{text}\n")
+    stats = rdt_stats(made.state, tree.root)
+    assert stats_document.intel_rdt(stats) == {
+        "l3_cache_info": {"cbm_mask": "fffff", "min_cbm_bits": 2, "num_closids": 16},
+        "l3_cache_schema_root": "L3:0=fffff;1=fffff",
+        "l3_cache_schema": "L3:0=ff;1=fffff",
+        "mem_bw_info": {"bandwidth_gran": 10, "delay_linear": 1, "min_bandwidth": 10, "num_closids": 8},
+        "mem_bw_schema_root": "MB:0=100;1=100",
+        "mem_bw_schema": "MB:0=100;1=100",
+        "mbm_stats": [{"mbm_total_bytes": 700, "mbm_local_bytes": 300}],
+        "cmt_stats": [{"llc_occupancy": 4096}, {}],
+    }
+    assert stats_document.intel_rdt(None) == {}
