@@ -265,10 +265,10 @@ def test_limits_survive_a_reload(cli: CommandLine, bundle: Bundle) -> None:
     assert show(unit_of(id), "TasksMax")["TasksMax"] == "50"
     assert kernel(cli, id, "pids.max", "pids.max") == "50"
     assert kernel(cli, id, "memory.limit_in_bytes", "memory.max") == str(48 * MIB)
-    done = cli("update", "--pids-limit", "60", "--memory", "1", id, check=False)
-    if done.returncode != 0:  # v1 says EBUSY, v2 kills
-        assert show(unit_of(id), "TasksMax")["TasksMax"] == "50"
-        assert kernel(cli, id, "pids.max", "pids.max") == "50"
+    done = cli("update", "--pids-limit", "60", "--cpuset-cpus", "999", id, check=False)  # no such CPU: EINVAL
+    assert done.returncode == 1
+    assert show(unit_of(id), "TasksMax")["TasksMax"] == "50"
+    assert kernel(cli, id, "pids.max", "pids.max") == "50"
 
 
 @needs_systemd
