@@ -34,6 +34,15 @@ def members(value: Any, path: str = "") -> set[str]:
     return {path}
 
 
+def wait_printed(running: Running, bytes: int = 1) -> None:
+    """Wait until a command has printed something."""
+    deadline = time.monotonic() + 30
+    while os.fstat(running.out.fileno()).st_size < bytes:
+        assert running.process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def needs_v1(*controllers: str) -> None:
     missing = set(controllers) - set(detect().v1)
     if missing:
@@ -94,16 +103,15 @@ def test_throttling_is_counted(cli: CommandLine, bundle: Bundle) -> None:
 def test_events_end_with_the_cgroup(cli: CommandLine, bundle: Bundle) -> None:
     cli("run", "-d", "-b", bundle.path, "c-ev")
     events = cli.begin("events", "--interval", "50ms", "c-ev")
-    time.sleep(0.5)
-    assert events.process.poll() is None
+    wait_printed(events, 2000)
     began = time.monotonic()
     cli("delete", "--force", "c-ev")
     done = events.end()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert done.returncode == 0
     assert done.stderr == ""
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert 2 <= len(lines) <= 40
+    assert len(lines) > 1
     assert {line["type"] for line in lines} == {"stats"}
 
 
@@ -132,10 +140,10 @@ def test_out_of_memory_is_an_event(cli: CommandLine, bundle: Bundle, tmp_path: o
     done = cli("run", "-d", "-b", bundle.path, "c-oom", check=False)
     if done.returncode and "memory" in done.stderr:
         pytest.skip("needs the memory controller")
-    events = cli.begin("events", "--interval", "1h", "c-oom")
+    events = cli.begin("events", "--interval", "30ms", "c-oom")
     with Container.load(cli.root, "c-oom") as container, container.notify_oom() as notification:
         assert notification.wait(0) == 0
-        time.sleep(0.5)  # `events` subscribes
+        wait_printed(events)
         with open(os.path.join(bundle.rootfs, "go"), "w"):
             pass
         assert notification.wait(20) >= 1
@@ -157,8 +165,8 @@ def test_out_of_memory_is_an_event(cli: CommandLine, bundle: Bundle, tmp_path: o
             container.notify_oom()
     done = events.end()
     assert done.returncode == 0
-    lines = done.stdout.splitlines()
-    assert set(lines) == {'{"type":"oom","id":"c-oom"}'}
+    assert '{"type":"oom","id":"c-oom"}' in done.stdout.splitlines()
+    assert {json.loads(line)["type"] for line in done.stdout.splitlines()} == {"stats", "oom"}
 
 
 def test_memory_pressure_is_told_of(cli: CommandLine, bundle: Bundle) -> None:
