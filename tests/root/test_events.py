@@ -43,16 +43,30 @@ def wait_printed(running: Running, bytes: int = 1) -> None:
         time.sleep(0.02)
 
 
+def missing(*controllers: str) -> set[str]:
+    """Those of the controllers that a container's cgroup will not have."""
+    hierarchy = detect()
+    if hierarchy.mode != "v2" or hierarchy.v2 is None:
+        return set(controllers) - set(hierarchy.v1)
+    with open(f"{hierarchy.v2.mount_point}/cgroup.controllers", encoding="ascii") as file:
+        return set(controllers) - set(file.read().split())
+
+
+def needs(*controllers: str) -> None:
+    if missing(*controllers):
+        pytest.skip(f"needs the controllers {', '.join(sorted(missing(*controllers)))}")
+
+
 def needs_v1(*controllers: str) -> None:
-    missing = set(controllers) - set(detect().v1)
-    if missing:
-        pytest.skip(f"needs cgroup v1 with {', '.join(sorted(missing))}")
+    if set(controllers) - set(detect().v1):
+        pytest.skip(f"needs cgroup v1 with {', '.join(sorted(controllers))}")
 
 
 def test_stats_are_runcs(cli: CommandLine, bundle: Bundle, tmp_path: os.PathLike[str]) -> None:
     if RUNC is None:
         pytest.skip("needs runc")
-    bundle.args("cpu", "100")
+    needs("pids", "memory")
+    bundle.args("cpu", "100000")
     bundle.config["linux"]["resources"] = {"pids": {"limit": 77}, "memory": {"limit": LIMIT}}
     bundle.write()
     cli("run", "-d", "-b", bundle.path, "c-stat1")
@@ -83,10 +97,13 @@ def test_stats_are_runcs(cli: CommandLine, bundle: Bundle, tmp_path: os.PathLike
     assert mine["data"]["memory"]["usage"]["usage"] > 0
     assert mine["data"]["cpu"]["usage"]["total"] > 200_000_000
     assert mine["data"]["cpu"]["usage"]["user"] > 100_000_000
-    assert sum(mine["data"]["cpu"]["usage"]["percpu"]) == pytest.approx(mine["data"]["cpu"]["usage"]["total"], rel=0.3)
+    if "cpuacct" in detect().v1:
+        usage = mine["data"]["cpu"]["usage"]
+        assert sum(usage["percpu"]) == pytest.approx(usage["total"], rel=0.3)
 
 
 def test_throttling_is_counted(cli: CommandLine, bundle: Bundle) -> None:
+    needs("cpu")
     bundle.args("cpu", "10", "--", "hold")
     bundle.config["linux"]["resources"] = {"cpu": {"quota": 5000, "period": 50000}}
     bundle.write()
@@ -109,7 +126,7 @@ def test_events_end_with_the_cgroup(cli: CommandLine, bundle: Bundle) -> None:
     done = events.end()
     assert time.monotonic() - began < 20
     assert done.returncode == 0
-    assert done.stderr == ""
+    assert missing("memory") or done.stderr == ""
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(lines) > 1
     assert {line["type"] for line in lines} == {"stats"}
@@ -134,12 +151,11 @@ def test_events_refuse(cli: CommandLine, bundle: Bundle) -> None:
 
 def test_out_of_memory_is_an_event(cli: CommandLine, bundle: Bundle, tmp_path: os.PathLike[str]) -> None:
     """The child of init is killed, init goes on."""
+    needs("memory")
     bundle.args("wait-file", "/go", "60", "--", "child", "memory", "64M", "--", "hold")
     bundle.config["linux"]["resources"] = {"memory": {"limit": LIMIT, "swap": LIMIT}}
     bundle.write()
-    done = cli("run", "-d", "-b", bundle.path, "c-oom", check=False)
-    if done.returncode and "memory" in done.stderr:
-        pytest.skip("needs the memory controller")
+    cli("run", "-d", "-b", bundle.path, "c-oom")
     events = cli.begin("events", "--interval", "30ms", "c-oom")
     with Container.load(cli.root, "c-oom") as container, container.notify_oom() as notification:
         assert notification.wait(0) == 0

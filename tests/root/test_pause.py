@@ -40,7 +40,7 @@ def busy(cli: CommandLine, bundle: Bundle, id: str, *namespaces: str) -> int:
     """A container that computes in two processes; the pid of its init."""
     if namespaces:
         bundle.config["linux"]["namespaces"] = [{"type": type} for type in namespaces]
-    bundle.args("child", "cpu", "100")
+    bundle.args("child", "cpu", "100000")
     cli("run", "-d", "-b", bundle.path, id)
     deadline = time.monotonic() + 20
     while len(cli("ps", "-f", "json", id).stdout.split(",")) < 2:
@@ -136,7 +136,7 @@ def test_forced_delete_of_a_paused_container_is_quick(
     assert cli.status(id) == "paused"
     began = time.monotonic()
     cli("delete", "--force", id)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9  # not the 10 s after which `delete` gives up
     assert processes_of(bundle.rootfs) == []
     assert cgroups(id) == []
 
