@@ -170,7 +170,7 @@ def test_out_of_memory_is_an_event(cli: CommandLine, bundle: Bundle, tmp_path: o
         while container.stats().memory.events["oom_kill"] == 0:  # the kernel tells first, and kills then
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert 0 < container.stats().memory.usage.max <= LIMIT
+        assert 0 < container.stats().memory.usage.usage <= LIMIT
         container.destroy(force=True)
         while notification.wait(20):
             pass
