@@ -21,7 +21,8 @@ OPTIONS = {
 USAGE = """\
 usage: seatrial-runtime plan [OPTIONS] [ID]
 
-Print the plan for a bundle's container: the operations that the executor would run, in order.
+Print the plan for a bundle's container: the operations that the executor would run, in order; then its device rules
+and the program that cgroup v2 gets for them.
 
 options:
   --bundle, -b DIR       the bundle (default: the working directory)
@@ -34,6 +35,7 @@ options:
 
 def main(context: Context, options: Options, arguments: list[str]) -> int:
     """Run the verb."""
+    from seatrial.runtime.cgroup.device_report import describe_devices, devices_json
     from seatrial.runtime.document import pretty
     from seatrial.runtime.launch import preview, preview_exec
     from seatrial.runtime.load import load_config
@@ -53,5 +55,12 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
     if options.flag("exec") and config.process is None:
         raise UsageError("config.json has no process to exec")
     plan = (preview_exec if options.flag("exec") else preview)(arguments[0] if arguments else "preview", config)
-    write_stdout(plan.describe() if format == "text" else pretty(plan.to_json()) + "\n")
+    rules = [] if options.flag("exec") else config.cgroups.resources.devices  # exec finds them in place
+    if format == "text":
+        devices = describe_devices(rules)
+        write_stdout(f"{plan.describe()}
+{devices}" if devices else plan.describe())
+    else:
+        write_stdout(pretty({"operations": plan.to_json(), "devices": devices_json(rules)}) + "
+")
     return 0

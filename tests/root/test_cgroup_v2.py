@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from seatrial.runtime.cgroup import cgroup as cgroup_module
 from seatrial.runtime.cgroup import v2 as v2_module
 from seatrial.runtime.cgroup.hierarchy import detect
 from seatrial.runtime.cgroup.v2 import CgroupV2
-from seatrial.runtime.config import DeviceRule, Resources
+from seatrial.runtime.config import DeviceRule, HugepageLimit, Resources
 from seatrial.runtime.default_devices import complete_rules
 from seatrial.runtime.errors import StateError, SyscallError
 
@@ -123,6 +124,45 @@ def test_one_program_is_attached_and_replaced(cgroup: CgroupV2) -> None:
     assert first != second
     cgroup.apply(Resources(devices=[ALLOW_ALL]))
     assert programs(cgroup) == []
+
+
+def test_no_update_leaves_a_moment_without_rules(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    rules = [complete_rules([DENY_ALL, DeviceRule(allow=True, type="b", major=7, minor=n)], set()) for n in (0, 1)]
+    cgroup.apply(Resources(devices=rules[0]))
+    loop = """
+import os, sys
+print("begun", flush=True)
+tries = opened = 0
+while not os.path.exists(sys.argv[1]):
+    tries += 1
+    try:
+        os.close(os.open("/dev/kmsg", os.O_RDONLY))
+        opened += 1
+    except PermissionError:
+        pass
+print(tries, opened)
+"""
+    end = f"/tmp/{TOP}-end"
+    child = Born(cgroup, f"exec {sys.executable} -I -S -c '{loop}' {end}")
+    try:
+        assert os.read(child.output, 6) == b"begun\n"
+        seen = set()
+        for number in range(20):
+            cgroup.apply_devices(rules[(number + 1) % 2])
+            attached = programs(cgroup)
+            assert len(attached) == 1
+            seen.update(attached)
+            time.sleep(0.005)
+        assert len(seen) == 20
+    finally:
+        with open(end, "w", encoding="ascii"):
+            pass
+        _, text = child.finish()
+        os.unlink(end)
+    tries, opened = map(int, text.split())
+    assert tries > 100
+    assert opened == 0
 
 
 def test_several_older_programs_go(cgroup: CgroupV2) -> None:
@@ -252,6 +292,29 @@ def test_hugetlb_is_enabled_when_it_is_named(cgroup: CgroupV2) -> None:
     cgroup.apply(Resources(unified={"hugetlb.2MB.max": "4194304"}))
     with open(f"{cgroup.path}/hugetlb.2MB.max", encoding="ascii") as file:
         assert file.read() == "4194304\n"
+
+
+def test_hugepage_limits_are_those_of_use_and_of_reservation(cgroup: CgroupV2) -> None:
+    cgroup.create()
+    with open(f"{os.path.dirname(os.path.dirname(cgroup.path))}/cgroup.controllers", encoding="ascii") as file:
+        if "hugetlb" not in file.read().split():
+            pytest.skip("needs the hugetlb controller on v2")
+
+    def shown() -> list[str]:
+        texts = []
+        for name in ("hugetlb.2MB.max", "hugetlb.2MB.rsvd.max"):
+            with open(f"{cgroup.path}/{name}", encoding="ascii") as file:
+                texts.append(file.read().strip())
+        return texts
+
+    undo = cgroup.change(Resources(hugepage_limits=[HugepageLimit(page_size="2MB", limit=8 << 20)]))
+    assert shown() == [str(8 << 20)] * 2
+    assert undo.run() == []
+    assert shown() == ["max", "max"]
+    both = [HugepageLimit(page_size=size, limit=0) for size in ("2MB", "3MB")]
+    with pytest.raises(SyscallError, match=r"hugetlb\.3MB\.max: ENOENT; the cgroup has huge pages of .*2MB"):
+        cgroup.change(Resources(hugepage_limits=both))
+    assert shown() == ["max", "max"]
 
 
 def test_unknown_file_is_named(cgroup: CgroupV2) -> None:

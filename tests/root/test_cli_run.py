@@ -174,9 +174,14 @@ def test_spec_features_and_plan(cli: CommandLine, tmp_path: os.PathLike[str]) ->
     with open(os.path.join(tmp_path, "config.json")) as file:
         assert json.load(file)["process"]["args"] == ["sh"]
     os.mkdir(os.path.join(tmp_path, "rootfs"))
-    lines = cli("plan", "-b", str(tmp_path)).stdout.splitlines()
-    operations = json.loads(cli("plan", "-b", str(tmp_path), "--format", "json").stdout)
+    lines, devices = (part.splitlines() for part in cli("plan", "-b", str(tmp_path)).stdout.split("\n\n"))
+    document = json.loads(cli("plan", "-b", str(tmp_path), "--format", "json").stdout)
+    operations = document["operations"]
     assert len(lines) == len(operations) > 30
+    assert document["devices"]["rules"][0] == "deny a *:* rwm"
+    assert [line.strip() for line in devices if ": r" in line or "exit" in line][-1] == (
+        document["devices"]["instructions"][-1]
+    )
     assert operations[-1]["name"] == "exec"
     assert "pivot_root" in [operation["name"] for operation in operations]
     assert json.loads(cli("features").stdout)["ociVersionMax"] == "1.3.0"

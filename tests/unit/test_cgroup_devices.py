@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.runtime.cgroup.device_program import allows_everything, assemble, build, describe
+from seatrial.runtime.cgroup.device_report import describe_devices, devices_json
 from seatrial.runtime.cgroup.device_rules import DeviceState, decide, emulate
 from seatrial.runtime.config import DeviceRule
 from seatrial.runtime.default_devices import complete_rules
@@ -216,3 +217,29 @@ def test_no_program_where_everything_is_allowed() -> None:
     assert allows_everything(rules("deny a", "allow a", "allow c 1:3 r"))
     assert not allows_everything(rules("allow a", "deny c 1:3 w"))
     assert not allows_everything([])
+
+
+def test_report_for_people_and_for_tools() -> None:
+    given_rules = rules("deny a", "allow c 1:* r")
+    text = describe_devices(given_rules)
+    assert text.splitlines()[:5] == [
+        "device rules, the last one about a permission decides:",
+        "    deny a *:* rwm",
+        "    allow c 1:* r",
+        "their program on cgroup v2, 14 instructions:",
+        "    0: r2 = *(u32 *)(r1 + 0)",
+    ]
+    report = devices_json(given_rules)
+    assert report["rules"] == ["deny a *:* rwm", "allow c 1:* r"]
+    assert report["instructions"] == [line.strip() for line in text.splitlines()[4:]]
+    code = bytes.fromhex(report["program"])
+    assert len(code) == 8 * len(report["instructions"])
+    assert bpf_machine.run(code, "c", 1, 9, "r")
+    assert not bpf_machine.run(code, "c", 1, 9, "w")
+
+
+@pytest.mark.parametrize("texts", [[], ["deny a", "allow a"]])
+def test_report_where_there_is_no_program(texts: list[str]) -> None:
+    assert devices_json(rules(*texts))["instructions"] == []
+    assert devices_json(rules(*texts))["program"] == ""
+    assert ("allow everything" in describe_devices(rules(*texts))) is bool(texts)
