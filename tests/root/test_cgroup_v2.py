@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from seatrial.native import bpf, pidfd
 from seatrial.native.spawn import spawn
 from seatrial.runtime.cgroup import cgroup as cgroup_module
 from seatrial.runtime.cgroup import v2 as v2_module
+from seatrial.runtime.cgroup.device_program import assemble, build
 from seatrial.runtime.cgroup.hierarchy import detect
 from seatrial.runtime.cgroup.v2 import CgroupV2
 from seatrial.runtime.config import DeviceRule, HugepageLimit, Resources
@@ -165,9 +167,70 @@ print(tries, opened)
     assert opened == 0
 
 
-def test_several_older_programs_go(cgroup: CgroupV2) -> None:
-    from seatrial.runtime.cgroup.device_program import assemble, build
+@pytest.mark.parametrize("older", [1, 2])
+@pytest.mark.parametrize("replacing", [True, False], ids=["replace", "before-5.6"])
+def test_after_each_system_call_the_rules_hold(
+    cgroup: CgroupV2, monkeypatch: pytest.MonkeyPatch, replacing: bool, older: int
+) -> None:
+    """Between two calls of ours a process of the container tries to open what both the old and the new rules deny."""
+    cgroup.create()
+    rules = [complete_rules([DENY_ALL, DeviceRule(allow=True, type="b", major=7, minor=n)], set()) for n in (0, 1)]
+    fd = cgroup.fd()
+    for _ in range(older):
+        program = bpf.load(assemble(build(rules[0])))
+        bpf.attach(fd, program)
+        os.close(program)
+    os.close(fd)
+    ask, answer = os.pipe(), os.pipe()
+    script = """
+import os
+while os.read(0, 1):
+    try:
+        os.close(os.open("/dev/kmsg", os.O_RDONLY))
+        os.write(1, b"y")
+    except PermissionError:
+        os.write(1, b"n")
+"""
+    python = os.open(sys.executable, os.O_PATH | os.O_CLOEXEC)
+    directory = cgroup.fd()
+    _, handle = spawn(
+        python, [b"python", b"-I", b"-S", b"-c", script.encode()], [], [(0, ask[0]), (1, answer[1])],
+        cgroup_fd=directory,
+    )  # fmt: skip
+    for number in (python, directory, ask[0], answer[1]):
+        os.close(number)
+    answers = []
 
+    def spy(name: str) -> None:
+        real = getattr(bpf, name)
+
+        def call(*words: Any, **options: Any) -> Any:
+            if not replacing and options.get("flags"):
+                raise OSError(errno.EINVAL, "as before Linux 5.6")
+            result = real(*words, **options)
+            os.write(ask[1], b"?")
+            answers.append(os.read(answer[0], 1))
+            return result
+
+        monkeypatch.setattr(bpf, name, call)
+
+    for name in ("load", "attach", "detach"):
+        spy(name)
+    for number in range(4):
+        cgroup.apply_devices(rules[(number + 1) % 2])
+        assert len(programs(cgroup)) == 1
+    os.close(ask[1])
+    end = pidfd.wait(handle)
+    for number in (answer[0], handle):
+        os.close(number)
+    assert end is not None
+    assert end.status == 0
+    # load and attach each time; one detach for each older program that was not replaced
+    assert len(answers) == 2 * 4 + (older if not replacing or older > 1 else 0) + (0 if replacing else 3)
+    assert set(answers) == {b"n"}
+
+
+def test_several_older_programs_go(cgroup: CgroupV2) -> None:
     cgroup.create()
     fd = cgroup.fd()
     for rules in ([ALLOW_ALL], [DENY_ALL]):
