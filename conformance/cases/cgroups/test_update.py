@@ -103,18 +103,26 @@ def test_what_is_given_changes_and_the_rest_stays(
     assert container.status() == "running"
 
 
-@needs("cgroup:pids", "cgroup:cpuset")
-@covers("config-linux/pids/2", "runtime/errors/1")
-def test_a_refused_update_changes_nothing(runtime: Runtime, bundle: Bundle) -> None:
-    """One value that the kernel refuses, and no limit changes; a later update works."""
-    container = runtime.create(put(bundle, {"pids.limit": 50}).probe("hold 20", report=False))
-    container.start()
-    refused = runtime.command("update", "--pids-limit", "20", "--cpuset-cpus", "4095", container.id)
+@needs("cgroup:memory", "cgroup:cpu", "cgroup:pids")
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param("memory.limit_in_bytes", id="v1", marks=needs("cgroup1")),
+        pytest.param("memory.max", id="v2", marks=needs("cgroup2")),
+    ],
+)
+@covers("config-linux/memory/2", "runtime/errors/1")
+def test_a_refused_update_changes_nothing(runtime: Runtime, bundle: Bundle, file: str) -> None:
+    """One value that the kernel refuses (a period of 7 microseconds), and no limit changes; a later update works."""
+    container = limited(runtime, bundle)
+    before = shown(container, file)
+    words = ("--memory", "64m", "--pids-limit", "20", "--cpu-share", "2", "--cpu-period", "7")
+    refused = runtime.command("update", *words, container.id)
     assert not refused.ok
     assert not refused.crashed, refused.describe()
-    assert control_files.value(container, "pids.max") == "50"
-    runtime.command("update", "--pids-limit", "30", container.id).check()
-    assert control_files.value(container, "pids.max") == "30"
+    assert shown(container, file) == before
+    runtime.command("update", "--memory", "128m", container.id).check()
+    assert control_files.value(container, file) == str(128 * MIB)
 
 
 @needs("cgroup:memory")
