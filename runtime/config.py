@@ -158,17 +158,10 @@ class Resources(Record):
     rdma: dict[str, RdmaLimit] = {}  # device -> limits
     unified: dict[str, str] = {}  # cgroup v2 file -> value, written last
 
-    def has_io(self) -> bool:
-        """Whether anything of blockIO is given."""
-        return bool(
-            self.blkio_weight is not None
-            or self.blkio_leaf_weight is not None
-            or self.blkio_weight_devices
-            or self.blkio_read_bps
-            or self.blkio_write_bps
-            or self.blkio_read_iops
-            or self.blkio_write_iops
-        )
+    def blocks(self) -> set[str]:
+        """The kinds of limits that are given: first words of fields (memory, cpu, cpuset, pids, blkio, net ...)."""
+        fields = self._fields
+        return {name.partition("_")[0] for name, default in fields.items() if getattr(self, name) != default}
 
 
 class Cgroup(Record):

@@ -38,30 +38,37 @@ class CgroupV1(Cgroup):
         """
         if resources.unified:
             raise UnsupportedError("linux.resources.unified", "this host has cgroup v1")
-        from seatrial.runtime.cgroup.v1_cpu import apply_cpu, apply_cpuset
-        from seatrial.runtime.cgroup.v1_memory import apply_memory
+        blocks = resources.blocks()  # what is not given costs no import
+        if "cpuset" in blocks:
+            from seatrial.runtime.cgroup.v1_cpu import apply_cpuset
 
-        apply_cpuset(self, resources)
-        if resources.devices:
+            apply_cpuset(self, resources)
+        if "devices" in blocks:
             self.apply_devices(resources.devices)
-        apply_memory(self, resources)
-        apply_cpu(self, resources)
+        if "memory" in blocks:
+            from seatrial.runtime.cgroup.v1_memory import apply_memory
+
+            apply_memory(self, resources)
+        if "cpu" in blocks:
+            from seatrial.runtime.cgroup.v1_cpu import apply_cpu
+
+            apply_cpu(self, resources)
         if resources.pids_limit is not None:
             limit = resources.pids_limit
             self.put(self.directory("pids"), "pids.max", "max" if limit < 0 else limit)
-        if resources.has_io():
+        if "blkio" in blocks:
             from seatrial.runtime.cgroup.v1_io import apply_io
 
             apply_io(self, resources)
-        if resources.hugepage_limits:
+        if "hugepage" in blocks:
             from seatrial.runtime.cgroup.hugetlb import apply_hugepages
 
             apply_hugepages(self, self.directory("hugetlb"), resources.hugepage_limits)
-        if resources.net_class_id is not None or resources.net_priorities:
+        if "net" in blocks:
             from seatrial.runtime.cgroup.v1_network import apply_network
 
             apply_network(self, resources)
-        if resources.rdma:
+        if "rdma" in blocks:
             from seatrial.runtime.cgroup.rdma import apply_rdma
 
             apply_rdma(self, self.directory("rdma"), resources.rdma)

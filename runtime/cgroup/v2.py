@@ -89,26 +89,33 @@ class CgroupV2(Cgroup):
         UnsupportedError, before anything is written, for what v2 has no counterpart of (config-linux.md#unified).
         """
         _refuse(resources)
-        from seatrial.runtime.cgroup.v2_cpu import apply_cpu, apply_cpuset
-        from seatrial.runtime.cgroup.v2_memory import apply_memory
-
+        blocks = resources.blocks()  # what is not given costs no import
         if resources.pids_limit is not None:
             limit = resources.pids_limit
             self.limit("pids.max", "max" if limit < 0 else limit)
-        apply_memory(self, resources)
-        if resources.has_io():
+        if "memory" in blocks:
+            from seatrial.runtime.cgroup.v2_memory import apply_memory
+
+            apply_memory(self, resources)
+        if "blkio" in blocks:
             from seatrial.runtime.cgroup.v2_io import apply_io
 
             apply_io(self, resources)
-        apply_cpu(self, resources)
-        if resources.devices:
+        if "cpu" in blocks:
+            from seatrial.runtime.cgroup.v2_cpu import apply_cpu
+
+            apply_cpu(self, resources)
+        if "devices" in blocks:
             self.apply_devices(resources.devices)
-        apply_cpuset(self, resources)
-        if resources.hugepage_limits:
+        if "cpuset" in blocks:
+            from seatrial.runtime.cgroup.v2_cpu import apply_cpuset
+
+            apply_cpuset(self, resources)
+        if "hugepage" in blocks:
             from seatrial.runtime.cgroup.hugetlb import apply_hugepages
 
             apply_hugepages(self, self.require("hugetlb"), resources.hugepage_limits)
-        if resources.rdma:
+        if "rdma" in blocks:
             from seatrial.runtime.cgroup.rdma import apply_rdma
 
             apply_rdma(self, self.require("rdma"), resources.rdma)
@@ -224,7 +231,7 @@ def _limit_of_a_domain(resources: Resources) -> str:
     for name in ("memory_limit", "memory_reservation", "memory_swap"):
         if getattr(resources, name) is not None:
             return f"linux.resources.memory.{name[7:]}"
-    if resources.has_io():
+    if "blkio" in resources.blocks():
         return "linux.resources.blockIO"
     if resources.hugepage_limits:
         return "linux.resources.hugepageLimits"

@@ -277,8 +277,8 @@ def test_resources_with_devices_and_names() -> None:
     assert {name: (entry.hca_handles, entry.hca_objects) for name, entry in resources.rdma.items()} == {
         "mlx5_1": (8, None), "mlx4_0": (None, 0),
     }  # fmt: skip
-    assert resources.has_io()
-    assert not convert().cgroups.resources.has_io()
+    assert resources.blocks() == {"memory", "blkio", "hugepage", "net", "rdma"}
+    assert convert().cgroups.resources.blocks() == set()
 
 
 def test_cgroups_path() -> None:
