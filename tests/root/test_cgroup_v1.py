@@ -13,7 +13,14 @@ from seatrial.native.spawn import spawn
 from seatrial.runtime.cgroup.cgroup import Cgroup
 from seatrial.runtime.cgroup.hierarchy import Hierarchy, detect
 from seatrial.runtime.cgroup.place import from_paths, place
-from seatrial.runtime.config import DeviceRule, Resources
+from seatrial.runtime.config import (
+    DeviceRule,
+    HugepageLimit,
+    InterfacePriority,
+    RdmaLimit,
+    Resources,
+    ThrottleDevice,
+)
 from seatrial.runtime.default_devices import complete_rules
 from seatrial.runtime.errors import SeatrialError, StateError, SyscallError
 
@@ -88,6 +95,133 @@ def test_limits_are_in_the_files(cgroup: Cgroup) -> None:
             ("cpuset", "cpuset.cpus"), ("pids", "pids.max"),
         )
     ] == [str(64 << 20), str(96 << 20), str(32 << 20), "7", "512", "50000", "200000", "1000", "0", "33"]  # fmt: skip
+
+
+def block_device() -> tuple[int, int]:
+    """A whole block device of this host: the kernel takes no other."""
+    names = sorted(os.listdir("/sys/block"), key=lambda name: (name.startswith(("loop", "ram", "zram")), name))
+    if not names:
+        pytest.skip("needs a block device")
+    with open(f"/sys/block/{names[0]}/dev", encoding="ascii") as file:
+        major, minor = file.read().split(":")
+    return int(major), int(minor)
+
+
+def test_block_devices_are_throttled_and_taken_back(cgroup: Cgroup) -> None:
+    if "blkio" not in cgroup.paths:
+        pytest.skip("needs cgroup v1 with blkio")
+    major, minor = block_device()
+    cgroup.create()
+    rates = {
+        "blkio_read_bps": 1 << 20, "blkio_write_bps": 2 << 20, "blkio_read_iops": 300, "blkio_write_iops": 400,
+    }  # fmt: skip
+    names = [f"blkio.throttle.{way}_{unit}_device" for unit in ("bps", "iops") for way in ("read", "write")]
+
+    def shown() -> list[str]:
+        return [value(cgroup, "blkio", name) for name in names]
+
+    throttles = {field: [ThrottleDevice(major=major, minor=minor, rate=rate)] for field, rate in rates.items()}
+    cgroup.apply(Resources(**throttles))
+    before = shown()
+    assert before == [f"{major}:{minor} {rate}" for rate in rates.values()]
+    off = {field: [ThrottleDevice(major=major, minor=minor, rate=0)] for field in rates}
+    undo = cgroup.change(Resources(**off))
+    assert shown() == [""] * 4
+    assert undo.run() == []
+    assert shown() == before
+    cgroup.apply(Resources(**off))
+    undo = cgroup.change(Resources(**throttles))
+    assert undo.run() == []
+    assert shown() == [""] * 4
+
+
+def test_weight_of_block_devices(cgroup: Cgroup) -> None:
+    if "blkio" not in cgroup.paths:
+        pytest.skip("needs cgroup v1 with blkio")
+    cgroup.create()
+    name = "blkio.bfq.weight"
+    if not os.path.exists(f"{cgroup.paths['blkio']}/{name}"):
+        with pytest.raises(SyscallError, match=r"blkio\.weight: ENOENT; no I/O scheduler"):
+            cgroup.apply(Resources(blkio_weight=500))
+        pytest.skip("needs BFQ")
+    cgroup.apply(Resources(blkio_weight=500))
+    assert value(cgroup, "blkio", name) == "500"
+    undo = cgroup.change(Resources(blkio_weight=10))
+    assert undo.run() == []
+    assert value(cgroup, "blkio", name) == "500"
+    with pytest.raises(SyscallError, match=r"blkio\.leaf_weight: ENOENT; no I/O scheduler"):
+        cgroup.apply(Resources(blkio_leaf_weight=500))
+
+
+def test_hugepages_classes_and_priorities(cgroup: Cgroup) -> None:
+    """Controllers that many hosts do not have on v1; each is tested where it is."""
+    cgroup.create()
+    tested = []
+    if "hugetlb" in cgroup.paths:
+        cgroup.apply(Resources(hugepage_limits=[HugepageLimit(page_size="2MB", limit=4 << 20)]))
+        assert value(cgroup, "hugetlb", "hugetlb.2MB.limit_in_bytes") == str(4 << 20)
+        if os.path.exists(f"{cgroup.paths['hugetlb']}/hugetlb.2MB.rsvd.limit_in_bytes"):
+            assert value(cgroup, "hugetlb", "hugetlb.2MB.rsvd.limit_in_bytes") == str(4 << 20)
+        tested.append("hugetlb")
+    if "net_cls" in cgroup.paths:
+        cgroup.apply(Resources(net_class_id=0x100001))
+        assert value(cgroup, "net_cls", "net_cls.classid") == str(0x100001)
+        tested.append("net_cls")
+    if "net_prio" in cgroup.paths:
+        undo = cgroup.change(Resources(net_priorities=[InterfacePriority(name="lo", priority=5)]))
+        assert "lo 5" in value(cgroup, "net_prio", "net_prio.ifpriomap").splitlines()
+        assert undo.run() == []
+        assert "lo 0" in value(cgroup, "net_prio", "net_prio.ifpriomap").splitlines()
+        with pytest.raises(SyscallError, match=r"nosuch9 1 to .*: ENODEV; is there an interface nosuch9"):
+            cgroup.apply(Resources(net_priorities=[InterfacePriority(name="nosuch9", priority=1)]))
+        tested.append("net_prio")
+    if "rdma" in cgroup.paths:
+        with pytest.raises(SyscallError, match=r"nosuch hca_handle=1 to .*rdma\.max: E"):
+            cgroup.apply(Resources(rdma={"nosuch": RdmaLimit(hca_handles=1)}))
+        tested.append("rdma")
+    if not tested:
+        pytest.skip("needs cgroup v1 with hugetlb, net_cls, net_prio or rdma")
+
+
+def test_kernel_memory_is_limited_or_refused(cgroup: Cgroup) -> None:
+    cgroup.create()
+    with open("/proc/sys/kernel/osrelease", encoding="ascii") as file:
+        version = tuple(int(part) for part in file.read().split("-")[0].split(".")[:2])
+    if version >= (5, 16):
+        with pytest.raises(SeatrialError, match=r"memory\.kmem\.limit_in_bytes: this kernel has no such limit"):
+            cgroup.apply(Resources(memory_kernel=16 << 20))
+    else:
+        cgroup.apply(Resources(memory_kernel=16 << 20))
+        assert value(cgroup, "memory", "memory.kmem.limit_in_bytes") == str(16 << 20)
+    if os.path.exists(f"{cgroup.paths['memory']}/memory.kmem.tcp.limit_in_bytes"):
+        cgroup.apply(Resources(memory_kernel_tcp=16 << 20))
+        assert value(cgroup, "memory", "memory.kmem.tcp.limit_in_bytes") == str(16 << 20)
+
+
+def test_idle_and_shares(cgroup: Cgroup) -> None:
+    cgroup.create()
+    if not os.path.exists(f"{cgroup.paths['cpu']}/cpu.idle"):
+        pytest.skip("needs cpu.idle, Linux 5.15")
+    cgroup.apply(Resources(cpu_idle=1, cpu_shares=512))
+    assert value(cgroup, "cpu", "cpu.idle") == "1"
+    with pytest.raises(SyscallError, match=r"write 512 to .*cpu\.shares: EINVAL"):
+        cgroup.apply(Resources(cpu_shares=512))
+    cgroup.apply(Resources(cpu_idle=0, cpu_shares=512))
+    assert (value(cgroup, "cpu", "cpu.idle"), value(cgroup, "cpu", "cpu.shares")) == ("0", "512")
+
+
+def test_check_before_update(cgroup: Cgroup) -> None:
+    cgroup.create()
+    child = Child(cgroup, "x=$(head -c 3000000 /dev/zero | tr '\\0' x); echo grown; read more; echo ${#x}")
+    os.write(child.go, b"go\n")
+    assert os.read(child.output, 6) == b"grown\n"
+    limit = value(cgroup, "memory", "memory.limit_in_bytes")
+    with pytest.raises(SeatrialError, match="limit 1048576 is below the usage of"):
+        cgroup.apply(Resources(memory_limit=1 << 20, memory_check_before_update=True))
+    assert value(cgroup, "memory", "memory.limit_in_bytes") == limit
+    cgroup.apply(Resources(memory_limit=64 << 20, memory_check_before_update=True))
+    assert value(cgroup, "memory", "memory.limit_in_bytes") == str(64 << 20)
+    assert child.finish()[1] == "3000000\n"
 
 
 def test_limits_can_shrink_and_grow(cgroup: Cgroup) -> None:
