@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from seatrial.runtime.cgroup.files import read
+from seatrial.runtime.cgroup.files import read, read_or
 from seatrial.runtime.errors import SeatrialError, SyscallError
 
 TYPE_CHECKING = False
@@ -24,7 +24,10 @@ def apply_cpu(cgroup: CgroupV1, resources: Resources) -> None:
     """Write the members that are given.  SeatrialError where the host lacks the controller, SyscallError."""
     # idle first: a cgroup that ceases to be idle has the default shares, and one that is idle takes none (EINVAL).
     if resources.cpu_idle is not None:
-        cgroup.put(cgroup.directory("cpu"), "cpu.idle", resources.cpu_idle)
+        directory = cgroup.directory("cpu")
+        if cgroup.undo is not None and read_or(directory, "cpu.idle", "") == "0":
+            cgroup.undo.note(directory, "cpu.shares", [read(directory, "cpu.shares")])  # else lost with idle's return
+        cgroup.put(directory, "cpu.idle", resources.cpu_idle)
     if resources.cpu_shares is not None and resources.cpu_idle != 1:
         directory = cgroup.directory("cpu")
         cgroup.put(directory, "cpu.shares", resources.cpu_shares)

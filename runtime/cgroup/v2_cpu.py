@@ -26,6 +26,9 @@ def apply_cpu(cgroup: CgroupV2, resources: Resources) -> None:
     """Write the members that are given.  SyscallError."""
     # idle first: a cgroup that ceases to be idle has the default weight, and one that is idle takes none (EINVAL).
     if resources.cpu_idle is not None:
+        if cgroup.undo is not None and read_or(cgroup.path, "cpu.idle", "") == "0":
+            weight_now = read_or(cgroup.path, "cpu.weight", "100")
+            cgroup.undo.note(cgroup.path, "cpu.weight", [weight_now])  # else lost with idle's return
         cgroup.limit("cpu.idle", resources.cpu_idle)
     if resources.cpu_shares is not None and resources.cpu_idle != 1:
         cgroup.limit("cpu.weight", weight(resources.cpu_shares))

@@ -129,12 +129,19 @@ def test_limits_shrink_and_grow_in_one_go(cli: CommandLine, running: Limit) -> N
         assert running("cpu.cfs_burst_us", "cpu.max.burst") == str(burst)
 
 
-def test_refused_update_changes_nothing(cli: CommandLine, running: Limit) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--memory", "32m", "--pids-limit", "9", "--cpu-share", "2"],
+        ["--cpu-idle", "1", "--cpuset-cpus", "0", "--memory-reservation", "1m"],
+        ["--memory", "32m", "--memory-swap", "64m", "--cpu-quota", "1000", "--cpu-burst", "1000"],
+    ],
+)
+def test_refused_update_changes_nothing(cli: CommandLine, running: Limit, words: list[str]) -> None:
     before = running.all()
     with open(os.path.join(cli.root, "c1", "state.json")) as file:
         state = file.read()
-    words = ("--memory", "32m", "--pids-limit", "9", "--cpu-share", "2", "--cpu-period", "7")
-    done = cli("update", *words, "c1", check=False)
+    done = cli("update", *words, "--cpu-period", "7", "c1", check=False)
     assert done.returncode == 1
     assert "EINVAL" in done.stderr
     assert changes(running, before) == set()

@@ -34,6 +34,16 @@ def test_failed_change_is_taken_back_in_reverse(unified: CgroupV2, recorder: Rec
     assert recorder.undone[3:] == back[2:]
 
 
+def test_a_weight_returns_after_idle(unified: CgroupV2, recorder: Recorder) -> None:
+    files(Path(unified.path), {"cpu.idle": "0", "cpu.weight": "59"})
+    unified.change(Resources(cpu_idle=1)).run()
+    assert recorder.undone == [("cpu.idle", "0"), ("cpu.weight", "59")]
+    recorder.undone.clear()
+    files(Path(unified.path), {"cpu.idle": "1", "cpu.weight": "0"})
+    unified.change(Resources(cpu_idle=0, cpu_shares=1024)).run()
+    assert recorder.undone == [("cpu.weight", "0"), ("cpu.idle", "1")]
+
+
 def test_what_cannot_be_taken_back_is_told(unified: CgroupV2, recorder: Recorder) -> None:
     files(Path(unified.path), {"pids.max": "10", "memory.max": "7"})
     recorder.refuse += [("memory.max", errno.EINVAL), ("pids.max back", errno.EBUSY)]
