@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import exec_mutants
+import limit_mutants
 import mount_mutants
 import network_mutants
 import parent_mutants
@@ -17,5 +18,6 @@ TABLE = (
     *network_mutants.TABLE,
     *pause_mutants.TABLE,
     *exec_mutants.TABLE,
+    *limit_mutants.TABLE,
 )
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in TABLE}
