@@ -32,16 +32,12 @@ class CgroupV2(Cgroup):
         """The directory."""
         return self.paths[""]
 
-    def create(self, resources: Resources | None = None) -> None:
-        super().create(resources)
-        # Last: a cgroup above that has controllers enabled holds no processes any more, and a refusal changes nothing.
-        if "" in self.paths and self._missing(CONTROLLERS):
-            self._enable(CONTROLLERS)
-
     def _create_one(self, directory: str, made: list[str], resources: Resources | None) -> None:
         make_directories(directory, made)
         if read_or(directory, "cgroup.type", "domain") in ("domain invalid", "threaded"):
             self._make_threaded(directory, made, resources)
+        if self._missing(CONTROLLERS):
+            self._enable(CONTROLLERS)
 
     def _missing(self, controllers: tuple[str, ...]) -> bool:
         have = read_or(self.path, "cgroup.controllers", "").split()
