@@ -50,7 +50,8 @@ def update(directory: StateDirectory, state: State, change: Config | Resources, 
         raise SeatrialError(f"container {state.id} has no cgroup", "its limits cannot be set")
     rules = given.devices if given.devices != before.cgroups.resources.devices else []
     cgroup = of_container(state, tolerant=state.rootless and not before.cgroups.path)
-    undo = cgroup.change(to_write(given, after.cgroups.resources, cgroup.version))
+    write = to_write(given, after.cgroups.resources, cgroup.version, systemd=bool(state.systemd_unit))
+    undo = cgroup.change(write)
     old, state.config = state.config, after.to_json()
     try:
         if rules:
@@ -112,15 +113,20 @@ def _filled(old: Any, new: Any) -> Any:
     return old.replace(**{name: getattr(new, name) for name in new._fields if getattr(new, name) is not None})
 
 
-def to_write(given: Resources, after: Resources, version: int) -> Resources:
+def to_write(given: Resources, after: Resources, version: int, *, systemd: bool = False) -> Resources:
     """What has to be written: the values given, and those that hang together with them.
 
     swap     OCI's includes memory: v2's limit of swap alone is another one when the limit of memory is
     shares   the kernel resets the weight of a cgroup that ceases to be idle
+    systemd  has one property for quota and period, and one for swap alone: it needs to be told both values
     """
     result = given.copy()
     if version == 2 and given.memory_limit is not None:
         result.memory_swap = after.memory_swap
     if given.cpu_idle == 0:
         result.cpu_shares = after.cpu_shares
+    if systemd and (given.cpu_quota is not None or given.cpu_period is not None):
+        result.cpu_quota, result.cpu_period = after.cpu_quota, after.cpu_period
+    if systemd and version == 2 and given.memory_swap is not None:
+        result.memory_limit = after.memory_limit
     return result

@@ -135,6 +135,22 @@ def test_only_what_is_given_is_written_and_what_hangs_on_it(
     assert to_write(change, merged(Resources(**STORED), change), version) == Resources(**(given | more))
 
 
+@pytest.mark.parametrize(
+    ("given", "version", "more"),
+    [
+        ({"cpu_quota": 50}, 1, {"cpu_period": 6}),
+        ({"cpu_period": 50}, 2, {"cpu_quota": 5}),
+        ({"memory_swap": 200}, 2, {"memory_limit": 100}),
+        ({"memory_swap": 200}, 1, {}),
+        ({"pids_limit": 4}, 2, {}),
+    ],
+)
+def test_systemd_is_told_both_of_a_pair(given: dict[str, Any], version: int, more: dict[str, Any]) -> None:
+    change = Resources(**given)
+    after = merged(Resources(**STORED), change)
+    assert to_write(change, after, version, systemd=True) == Resources(**(given | more))
+
+
 # -- with a state directory, and plain files as the cgroup
 
 
