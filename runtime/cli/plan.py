@@ -58,9 +58,7 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
     rules = [] if options.flag("exec") else config.cgroups.resources.devices  # exec finds them in place
     if format == "text":
         devices = describe_devices(rules)
-        write_stdout(f"{plan.describe()}
-{devices}" if devices else plan.describe())
+        write_stdout(f"{plan.describe()}\n{devices}" if devices else plan.describe())
     else:
-        write_stdout(pretty({"operations": plan.to_json(), "devices": devices_json(rules)}) + "
-")
+        write_stdout(pretty({"operations": plan.to_json(), "devices": devices_json(rules)}) + "\n")
     return 0
