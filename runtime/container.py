@@ -242,7 +242,7 @@ class Container:
             raise ConfigError("process.args", "empty; it names the program")
         validate_process(config)
         process.begin()
-        Execution(state, status, config, process, self._log).perform()
+        Execution(self._directory.root, state, status, config, process, self._log).perform()
 
     def processes(self) -> list[int]:
         """The pids of every process in the container's cgroup and below, as this process sees them."""

@@ -103,6 +103,7 @@ class Creation:
                     operations.SYNC_READY: self._record,
                 },
                 announce=self._announce,
+                cache_root=self.directory.root,
             )
             self.launch.start()
             if not gate:

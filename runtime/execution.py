@@ -23,10 +23,11 @@ _O_PATH = 0o10000000
 
 
 class Execution:
-    """One attempt to start a process in a container, whose status is `status`; `config` is the container's with the
-    process put in."""
+    """One attempt to start a process in a container below `root`, whose status is `status`; `config` is the container's
+    with the process put in."""
 
-    def __init__(self, state: State, status: str, config: Config, process: Process, log: Log) -> None:
+    def __init__(self, root: str, state: State, status: str, config: Config, process: Process, log: Log) -> None:
+        self.root = root
         self.state = state
         self.status = status
         self.config = config
@@ -82,6 +83,7 @@ class Execution:
                 handlers={operations.SYNC_CGROUP: lambda launch: entry.join(launch.pid)},
                 init_cgroup=entry.init_fd,
                 announce=self._announce,
+                cache_root=self.root,
             )
             with InitialAffinity(self.config):
                 launch.start()

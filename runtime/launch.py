@@ -76,6 +76,7 @@ class Launch:
     `compile` makes the plan of each attempt; `namespaces` are the ones to join, with descriptors that stay the
     caller's, `root` is a root directory to enter, or -1.  `handlers` are called for the points of `sync`, with this
     object; `listener` is the gate's socket, -1 for `run` and `exec`.  `init_cgroup` is `give_birth`'s.
+    `cache_root` is `Environment.cache_root`.
     `announce` gets the pid and the listener of a seccomp filter that notifies.
     After a failure call `abort`; at the end, always `close`.
     """
@@ -98,6 +99,7 @@ class Launch:
         complete_environment: Callable[[Environment], None] | None = None,
         init_cgroup: Callable[[], int] | None = None,
         announce: Callable[[int, int], None] | None = None,
+        cache_root: str = "",
     ) -> None:
         self.id = id
         self.config = config
@@ -114,6 +116,7 @@ class Launch:
         self.complete_environment = complete_environment
         self.init_cgroup = init_cgroup
         self.announce = announce
+        self.cache_root = cache_root
         self.pid = 0
         self.pidfd = -1
         self.channel = -1
@@ -144,7 +147,7 @@ class Launch:
         # On a hybrid host both kinds of hierarchies have to work; else SYNC_CGROUP does all of it.
         born = cgroup_fd >= 0 if self.cgroup_fd >= 0 else bool(self.tasks)
         tasks = self.tasks if born else []
-        environment = Environment(id=self.id, keep=keep, born_in_cgroup=born)
+        environment = Environment(id=self.id, keep=keep, born_in_cgroup=born, cache_root=self.cache_root)
         ours, theirs = channel.socketpair()
         plan_fd = -1
         try:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 STATE_FILE = "state.json"
+CACHE = ".cache"  # what is kept below the root beside the containers, and so is no id
 GATE_SOCKET = "start.sock"
 _TEMPORARY = "state.json.new"
 _SETTLE_TRIES = 50  # 2 ms each
@@ -99,10 +100,10 @@ class State:
 
 
 def check_id(id: str) -> None:
-    """Raise UsageError unless `id` is made of ASCII letters, digits and ``_+-.`` and is neither empty, "." nor ".."."""
+    """Raise UsageError unless `id` is made of ASCII letters, digits and ``_+-.`` and is no name of ours."""
     if not id:
         raise UsageError("the container id is empty")
-    if id in (".", "..") or not _ID_LETTERS.issuperset(id):
+    if id in (".", "..", CACHE) or not _ID_LETTERS.issuperset(id):
         raise UsageError(f"invalid container id {id!r}", "use ASCII letters, digits, '_', '+', '-' and '.'")
 
 

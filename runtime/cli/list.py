@@ -7,7 +7,7 @@ import os
 from seatrial.runtime.cli.main import Context, write_stdout
 from seatrial.runtime.cli.options import Options
 from seatrial.runtime.errors import SeatrialError, SyscallError, UsageError
-from seatrial.runtime.state import StateDirectory, report, status_of
+from seatrial.runtime.state import CACHE, StateDirectory, report, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def containers(context: Context) -> list[dict[str, Any]]:
         return []
     reports = []
     for name in names:
+        if name == CACHE:
+            continue
         try:
             with StateDirectory.open(context.root, name) as directory:
                 state = directory.load()

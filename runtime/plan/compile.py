@@ -40,7 +40,7 @@ def compile_init(config: Config, environment: Environment) -> Plan:
         operations += find_user(process)
     operations += _inside(config)
     operations += attributes(config)
-    filter = seccomp(config)
+    filter = seccomp(config, environment)
     if process is not None:
         operations += surroundings(process)
         operations += limits(config)

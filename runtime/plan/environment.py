@@ -21,6 +21,7 @@ class Environment(Record):
     """
 
     id: str  # container id: names the session keyring
+    cache_root: str = ""  # the runtime's root, below which compiled seccomp profiles are kept; "": they are not
     keep: int = 3  # first descriptor that the program does not get: 3 + preserved ones
     born_in_cgroup: bool = False  # clone3(CLONE_INTO_CGROUP) worked: no SYNC_CGROUP
     gate: int | None = None  # listening socket for `start`; None (run): SYNC_START in its place

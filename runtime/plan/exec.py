@@ -38,7 +38,7 @@ def compile_exec(config: Config, environment: Environment) -> Plan:
     if process.umask is not None:
         operations.append(op.umask(process.umask))
     operations += attributes(config)
-    filter = seccomp(config)
+    filter = seccomp(config, environment)
     operations += surroundings(process)
     operations += limits(config)
     operations.append(op.close_fds(environment.keep))

@@ -19,14 +19,13 @@ def create_container_hooks(config: Config, environment: Environment) -> list[Ope
     ]
 
 
-def seccomp(config: Config) -> list[Operation]:
-    """The filter, if the config has one that does anything."""
+def seccomp(config: Config, environment: Environment) -> list[Operation]:
+    """The filter, if the config has one."""
     if config.seccomp is None:
         return []
-    # libseccomp is loaded only for containers that have a profile.
-    from seatrial.runtime.seccomp.filter import compile_filter
+    from seatrial.runtime.seccomp.cache import filter_of
 
-    compiled = compile_filter(config.seccomp)
+    compiled = filter_of(config.seccomp, environment.cache_root)
     return [op.seccomp(compiled.filter, compiled.flags, int(compiled.notify))]
 
 

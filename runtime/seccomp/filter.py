@@ -13,6 +13,7 @@ from seatrial.native.seccomp import (
     supported_flags,
 )
 from seatrial.runtime.errors import ConfigError
+from seatrial.runtime.seccomp.compiled import CompiledFilter
 from seatrial.runtime.seccomp.enosys import stub
 from seatrial.runtime.seccomp.libseccomp import COMPARE, Filter, Library
 
@@ -47,20 +48,6 @@ FLAGS = {
 _INSTRUCTION_BYTES = 8
 _MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 _MANY_SYSCALLS = 32
-
-
-class CompiledFilter:
-    """What seccomp(2) takes: an array of struct sock_filter, and SECCOMP_FILTER_FLAG_* bits.
-
-    `notify`: a listener is to be asked for (the flag for that is not in `flags`).
-    """
-
-    __slots__ = ("filter", "flags", "notify")
-
-    def __init__(self, filter: bytes, flags: int, notify: bool) -> None:
-        self.filter = filter
-        self.flags = flags
-        self.notify = notify
 
 
 def compile_filter(profile: Seccomp, library: Library | None = None, known_flags: int | None = None) -> CompiledFilter:

@@ -231,11 +231,11 @@ def _announced(**changes: Any) -> Callable[..., None]:
     return announce
 
 
-def _no_conditions(real: Callable[..., Any], seccomp: Any) -> Any:
+def _no_conditions(real: Callable[..., Any], seccomp: Any, **words: Any) -> Any:
     calls = [call.replace(args=[]) for call in seccomp.syscalls]
     if calls != seccomp.syscalls:
         applied()
-    return real(seccomp.replace(syscalls=calls))
+    return real(seccomp.replace(syscalls=calls), **words)
 
 
 def _map_of_one(real: Callable[..., bytes], mappings: list[Any]) -> bytes:
