@@ -111,6 +111,12 @@ OPERATIONS: tuple[tuple[str, int, tuple[str, ...], str], ...] = (
      ("source:str", "target:str", "recursive:u32", "uids:str", "gids:str", "map_recursive:u32"),
      "bind mount a host path that the parent has id-mapped; uids, gids: lines of a uid_map, empty for the container's"),
     ("memory_policy", 88, ("mode:u32", "nodes:u32s"), "set_mempolicy with MODE (flags included) and these nodes"),
+    # -- security modules ----------------------------------------------------------------------------------------
+    ("apparmor", 94, ("profile:str",), "run the program under an AppArmor profile"),
+    ("selinux", 95, ("what:u32", "label:str"),
+     "the SELinux label of the program (0), or of the keys created from now on (1; empty: the default again)"),
+    ("relabel", 96, ("target:str", "label:str"), "set the SELinux label of a directory"),
+    ("mask_label", 97, ("label:str",), "the SELinux label of the tmpfs that hides directories"),
 )
 
 # The uid or gid of `console`, `home`, `stdio_owner` and `identity` that means: the one that `user` found.  (The kernel

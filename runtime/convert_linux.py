@@ -30,7 +30,6 @@ _HIGHEST_MINOR = 0xFFFFF
 
 def convert_linux(block: dict[str, Any], config: Config) -> None:
     """Fill the members of `config` that come from a checked linux block.  Raises ConfigError."""
-    _refuse_unsupported(block)
     config.namespaces = [_namespace(entry, index) for index, entry in enumerate(block.get("namespaces", ()))]
     config.uid_mappings = mappings(block.get("uidMappings", ()))
     config.gid_mappings = mappings(block.get("gidMappings", ()))
@@ -41,6 +40,7 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
     listed = [_device(entry, f"linux.devices[{index}]") for index, entry in enumerate(block.get("devices", ()))]
     # /dev/ptmx belongs to the container's own devpts (config-linux.md#default-devices); engines list the host's.
     config.devices = with_defaults([device for device in listed if device.path != "/dev/ptmx"])
+    config.mount_label = block.get("mountLabel", "")
     config.mask_paths = block.get("maskedPaths", [])
     config.readonly_paths = block.get("readonlyPaths", [])
     if "rootfsPropagation" in block:
@@ -82,11 +82,6 @@ def convert_linux(block: dict[str, Any], config: Config) -> None:
         from seatrial.runtime.convert_seccomp import convert_seccomp
 
         config.seccomp = convert_seccomp(block["seccomp"], config.bundle)
-
-
-def _refuse_unsupported(block: dict[str, Any]) -> None:
-    if block.get("mountLabel"):
-        raise UnsupportedError("linux.mountLabel", "SELinux is not supported yet")
 
 
 def _namespace(entry: dict[str, Any], index: int) -> Namespace:

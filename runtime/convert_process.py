@@ -17,7 +17,6 @@ def convert_process(block: dict[str, Any], config: Config, path: str = "process"
 
     Raises ConfigError at `path`; unknown capabilities become entries of `config.warnings`.
     """
-    _refuse_unsupported(block, path)
     user = block.get("user", {})
     terminal = block.get("terminal", False)
     process = Process(
@@ -40,6 +39,8 @@ def convert_process(block: dict[str, Any], config: Config, path: str = "process"
         process.console_height = size["height"]
         process.console_width = size["width"]
     config.process = process
+    config.apparmor_profile = block.get("apparmorProfile", "")
+    config.process_label = block.get("selinuxLabel", "")
     config.no_new_privileges = block.get("noNewPrivileges", False)
     config.oom_score_adj = block.get("oomScoreAdj")
     if "capabilities" in block:
@@ -56,13 +57,6 @@ def convert_process(block: dict[str, Any], config: Config, path: str = "process"
     if "execCPUAffinity" in block:
         entry = block["execCPUAffinity"]
         config.exec_cpu_affinity = CPUAffinity(initial=entry.get("initial", ""), final=entry.get("final", ""))
-
-
-def _refuse_unsupported(block: dict[str, Any], path: str) -> None:
-    if block.get("apparmorProfile"):
-        raise UnsupportedError(f"{path}.apparmorProfile", "AppArmor is not supported yet")
-    if block.get("selinuxLabel"):
-        raise UnsupportedError(f"{path}.selinuxLabel", "SELinux is not supported yet")
 
 
 def _capabilities(block: dict[str, Any], config: Config) -> Capabilities:

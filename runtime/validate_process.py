@@ -37,6 +37,10 @@ def validate_process(config: Config) -> None:
             raise ConfigError("process.ioPriority.class", "not between 1 and 3")
         if not 0 <= config.io_priority.priority <= 7:
             raise ConfigError("process.ioPriority.priority", "not between 0 and 7")
+    if config.apparmor_profile or config.process_label or config.mount_label:
+        from seatrial.runtime.lsm import check_labels
+
+        check_labels(config)
 
 
 def _program(process: Process) -> None:

@@ -31,6 +31,7 @@ struct machine {
     char root_path[PATH_MAX]; /* the root as the host sees it, until it is entered */
     bool no_mount_api;   /* fsopen or open_tree answered ENOSYS or EPERM once */
     int null;            /* the container's verified /dev/null, O_PATH; -1: not opened yet */
+    const char *mask_label; /* SELinux context of that tmpfs; NULL: none */
     int empty_directory; /* the tmpfs that hides directories; -1: none yet */
     mode_t umask;        /* inherited, in force again for hooks and the program unless `umask` sets another */
     bool umask_set;

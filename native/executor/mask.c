@@ -2,6 +2,7 @@
 #include "executor.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -9,6 +10,7 @@
 #include "mounts.h"
 #include "null.h"
 #include "paths.h"
+#include "text.h"
 
 static int hide_file(struct machine *m, const char *path)
 {
@@ -28,7 +30,17 @@ static int hide_directory(struct machine *m, const char *path, int target)
     if (m->empty_directory >= 0)
         return bind_descriptor(m, m->empty_directory, path);
     for (size_t i = 0; i < 2 && r < 0; i++) {
-        struct mount_request request = {"tmpfs", "tmpfs", MS_RDONLY, sizes[i]};
+        char data[4096] = "";
+        struct text t = TEXT(data);
+        if (m->mask_label && strlen(m->mask_label) > sizeof(data) / 2)
+            return -ENAMETOOLONG;
+        text_add(&t, sizes[i]);
+        if (m->mask_label) {
+            text_add(&t, ",context=\"");
+            text_add(&t, m->mask_label);
+            text_add(&t, "\"");
+        }
+        struct mount_request request = {"tmpfs", "tmpfs", MS_RDONLY, data};
         r = mount_on(m, path, target, &request);
     }
     if (r == 0)

@@ -97,9 +97,6 @@ def make_process(container: Container, options: Options, args: list[str], log: L
         process.no_new_privileges = options.flag("no_new_privs")
     process.apparmor_profile = options.text("apparmor", process.apparmor_profile)
     process.process_label = options.text("process_label", process.process_label)
-    for name, value in (("--apparmor", process.apparmor_profile), ("--process-label", process.process_label)):
-        if value:
-            raise UsageError(f"{name} is not supported yet")
     return process
 
 

@@ -9,6 +9,7 @@ from seatrial.native.operations import SYNC_RUNTIME_HOOKS
 from seatrial.runtime.plan import operation as op
 from seatrial.runtime.plan.devices import has_own_dev, make_devices
 from seatrial.runtime.plan.finish import create_container_hooks, seccomp, start
+from seatrial.runtime.plan.labels import program_labels
 from seatrial.runtime.plan.mounts import change_root, hide_paths, make_mounts, prepare_root, read_only_later
 from seatrial.runtime.plan.namespaces import enter
 from seatrial.runtime.plan.plan import Plan
@@ -76,6 +77,7 @@ def _inside(config: Config) -> list[Operation]:
         operations.append(op.hostname(config.hostname))
     if config.domainname:
         operations.append(op.domainname(config.domainname))
+    operations += program_labels(config)
     # Before the read-only paths, of which /proc/sys is the usual one.
     operations += [op.sysctl(key_path(key), value) for key, value in config.sysctl.items()]
     operations += hide_paths(config)

@@ -115,6 +115,10 @@ _FORMS: dict[str, tuple[str, str]] = {
     "exec": ("execute {program}", "{args_text}"),
     "user": ("look user {user} up", "{group_text}"),
     "affinity": ("run on CPUs {cpus_text}", ""),
+    "apparmor": ("apply AppArmor profile {profile}", ""),
+    "selinux": ("set the SELinux label of {what_text}", "{label}"),
+    "relabel": ("set the SELinux label of {target}", "{label}"),
+    "mask_label": ("label what hides directories", "{label}"),
     "enter_root": ("chroot into the root of the container's init", "fd {fd}"),
 }
 
@@ -286,6 +290,7 @@ def _hook(words: dict[str, Any]) -> None:
 
 
 _SPECIAL: dict[str, Any] = {
+    "selinux": lambda words: words.update(what_text="new keys" if words["what"] else "the program"),
     "sync": _sync,
     "setns": _setns,
     "unshare": _namespaces,

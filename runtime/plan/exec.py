@@ -10,6 +10,7 @@ from seatrial.native.operations import SYNC_CGROUP, SYNC_READY, SYNC_START
 from seatrial.runtime.config import NAMESPACE_FLAGS
 from seatrial.runtime.plan import operation as op
 from seatrial.runtime.plan.finish import seccomp
+from seatrial.runtime.plan.labels import labelled_keyring, program_labels
 from seatrial.runtime.plan.namespaces import KEYRING, outside_limits
 from seatrial.runtime.plan.plan import Plan
 from seatrial.runtime.plan.process import attributes, credentials, find_user, limits, surroundings, uid_of
@@ -37,6 +38,7 @@ def compile_exec(config: Config, environment: Environment) -> Plan:
         operations.append(op.console(process.console_width, process.console_height, uid_of(process), 0))
     if process.umask is not None:
         operations.append(op.umask(process.umask))
+    operations += program_labels(config)
     operations += attributes(config)
     filter = seccomp(config, environment)
     operations += surroundings(process)
@@ -85,7 +87,8 @@ def _join(config: Config, environment: Environment) -> list[Operation]:
         operations.append(op.clone(0))  # setns(2): for children only
     operations.append(op.setsid())
     if not config.no_new_keyring:
-        operations.append(op.session_keyring(KEYRING + environment.id, 0))  # there already, with its permissions
+        join = op.session_keyring(KEYRING + environment.id, 0)  # there already, with its permissions
+        operations += labelled_keyring(config, join)
     return operations
 
 

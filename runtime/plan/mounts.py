@@ -16,6 +16,7 @@ from seatrial.runtime.mount_options import (
 )
 from seatrial.runtime.plan import operation as op
 from seatrial.runtime.plan.cgroup_mount import cgroup_mount
+from seatrial.runtime.plan.labels import labelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def make_mounts(config: Config, environment: Environment) -> list[Operation]:
     """The mounts in the config's order, writable where `read_only_later` comes back to them."""
     operations: list[Operation] = []
     for mount in config.mounts:
-        operations += _mount(mount, config, environment)
+        operations += labelled(_mount(mount, config, environment), config.mount_label)
         target = mount.destination
         operations += [op.propagate(target, flags) for flags in mount.propagation_flags]
         if (mount.rec_attr_set or mount.rec_attr_clr) and not _attributes_wait(mount):
@@ -127,6 +128,8 @@ def read_only_later(config: Config) -> list[Operation]:
 def hide_paths(config: Config) -> list[Operation]:
     """Read-only paths, then masks: a mask below a read-only path must stay on top."""
     operations = [op.readonly(path) for path in dict.fromkeys(config.readonly_paths)]
+    if config.mount_label and config.mask_paths:
+        operations.append(op.mask_label(config.mount_label))
     operations += [op.mask(path) for path in dict.fromkeys(config.mask_paths)]
     if config.rootfs_propagation & (MS_SHARED | MS_UNBINDABLE) and config.private("mnt"):
         # After the last bind mount from the root: an unbindable one refuses, and a shared one would spread them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seatrial.native.operations import SYNC_CGROUP, SYNC_IDMAP, SYNC_NETWORK
 from seatrial.runtime.config import NAMESPACE_FLAGS
 from seatrial.runtime.plan import operation as op
+from seatrial.runtime.plan.labels import labelled_keyring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def enter(config: Config, environment: Environment) -> list[Operation]:
     operations.append(op.setsid())
     if not config.no_new_keyring:
         grant = _KEY_OTH_SEARCH if user else _KEY_USR_SEARCH
-        operations.append(op.session_keyring(KEYRING + environment.id, grant))
+        operations += labelled_keyring(config, op.session_keyring(KEYRING + environment.id, grant))
     if config.is_new("net"):
         operations.append(op.loopback_up())
     if config.net_devices or config.networks:

@@ -219,6 +219,25 @@ def console(width: int, height: int, uid: int, mount: int) -> Operation:
     return Operation("console", width, height, uid, mount)
 
 
+# -- security modules --------------------------------------------------------------------------------------------------
+
+
+def apparmor(profile: str) -> Operation:
+    return Operation("apparmor", profile)
+
+
+def selinux(what: int, label: str) -> Operation:
+    return Operation("selinux", what, label)
+
+
+def relabel(target: str, label: str) -> Operation:
+    return Operation("relabel", target, label)
+
+
+def mask_label(label: str) -> Operation:
+    return Operation("mask_label", label)
+
+
 # -- the process -------------------------------------------------------------------------------------------------------
 
 

@@ -343,10 +343,7 @@ REFUSED += [
 ]
 
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
-    ({"process.apparmorProfile": "docker-default"}, "process.apparmorProfile"),
-    ({"process.selinuxLabel": "x"}, "process.selinuxLabel"),
     ({"process.scheduler": {"policy": "SCHED_ISO"}}, "process.scheduler.policy"),
-    ({"linux.mountLabel": "x"}, "linux.mountLabel"),
     ({"linux.personality": {"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}}, "linux.personality.flags[0]"),
 ]
 
@@ -440,6 +437,28 @@ def test_unknown_capabilities_are_a_warning(bundle: str) -> None:
     assert config.capabilities.bounding == 1 << 5
     assert config.capabilities.effective == 0
     assert config.warnings == ["process.capabilities: ignored, unknown: CAP_NOSUCH, cap_kill"]
+
+
+LABELS = [
+    ("process.apparmorProfile", "docker-default", "AppArmor"),
+    ("process.selinuxLabel", "u:r:t:s0", "SELinux"),
+    ("linux.mountLabel", "u:r:t:s0", "SELinux"),
+]
+
+
+@pytest.mark.parametrize(("path", "label", "module"), LABELS)
+def test_a_label_needs_its_security_module(
+    bundle: str, monkeypatch: pytest.MonkeyPatch, path: str, label: str, module: str
+) -> None:
+    monkeypatch.setattr("seatrial.runtime.lsm.apparmor_enabled", lambda: False)
+    monkeypatch.setattr("seatrial.runtime.lsm.selinux_enabled", lambda: False)
+    with pytest.raises(ConfigError) as caught:
+        load(bundle, changed({path: label}))
+    assert str(caught.value) == f"{path}: {module} is not enabled on this host"
+    monkeypatch.setattr("seatrial.runtime.lsm.apparmor_enabled", lambda: True)
+    monkeypatch.setattr("seatrial.runtime.lsm.selinux_enabled", lambda: True)
+    config = load(bundle, changed({path: label}))
+    assert label in (config.apparmor_profile, config.process_label, config.mount_label)
 
 
 @pytest.mark.parametrize(("given", "path"), [("/run/x", "/run/x"), ("@name", "@name"), ("x", "{bundle}/x")])

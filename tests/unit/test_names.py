@@ -118,7 +118,7 @@ def test_features_say_what_is_there() -> None:
     assert "SCMP_ACT_ERRNO" in linux["seccomp"]["actions"]
     assert len(linux["namespaces"]) == 8
     for part in ("apparmor", "selinux"):
-        assert linux[part] == {"enabled": False}
+        assert linux[part] == {"enabled": True}
     assert linux["netDevices"] == {"enabled": True}
     assert linux["intelRdt"] == {"enabled": True, "schemata": True, "monitoring": True}
     assert all(isinstance(value, str) for value in said["annotations"].values())

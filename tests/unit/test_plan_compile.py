@@ -416,6 +416,7 @@ def test_tests_see_every_operation_that_a_config_can_ask_for() -> None:
         "seccomp",  # test_seccomp_plan
         "domainname", "personality", "scheduler", "io_priority", "memory_policy",  # test_process_attributes
         "user", "affinity", "enter_root",  # test_plan_exec
+        "apparmor", "selinux", "relabel", "mask_label",  # test_plan_labels
     }  # fmt: skip
     assert {name for name, *_ in table.OPERATIONS} - seen == elsewhere
 
