@@ -36,7 +36,8 @@ def socketpair(type: int = SOCK_SEQPACKET) -> tuple[int, int]:
 
 
 def listen(path: str | bytes, type: int = SOCK_SEQPACKET, backlog: int = 4) -> int:
-    """A listening Unix socket at a path of at most 107 bytes (longer: ENAMETOOLONG; use /proc/self/fd/N/name)."""
+    """A Unix socket at a path of at most 107 bytes (longer: ENAMETOOLONG; use /proc/self/fd/N/name), which listens
+    unless it is of type SOCK_DGRAM."""
     return checked(lib.seatrial_unix_listen(encoded(path), type, backlog), "bind", path)
 
 

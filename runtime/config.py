@@ -374,6 +374,7 @@ class Config(Record):
     seccomp: Seccomp | None = None
     hooks: Hooks = Hooks()
     annotations: dict[str, str] = {}
+    init_env: list[str] = []  # for the first process, after its env: NOTIFY_SOCKET, LISTEN_FDS
     no_pivot_root: bool = False
     no_new_keyring: bool = False
     rootless_euid: bool = False  # the runtime's effective uid is not 0

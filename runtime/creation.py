@@ -70,7 +70,7 @@ class Creation:
 
             self.rdt = resctrl.Group(self.state.id, self.config.intel_rdt, resctrl.mount_point())
             self.rdt.create(self.state, self.directory)
-        console = listener = cgroup_fd = -1
+        console = pidfd_socket = listener = cgroup_fd = -1
         tasks: list[int] = []
         namespaces: list[tuple[str, int]] = []
         try:
@@ -78,6 +78,10 @@ class Creation:
                 from seatrial.runtime.peer import connect
 
                 console = connect("console socket", self.process.console_socket)
+            if self.process.pidfd_socket:
+                from seatrial.runtime.peer import connect
+
+                pidfd_socket = connect("pidfd socket", self.process.pidfd_socket)
             if gate:
                 listener = self._listen()
             cgroup_fd = self.cgroup.fd()
@@ -116,6 +120,10 @@ class Creation:
                 from seatrial.runtime.console import hand_over
 
                 hand_over(console, self.process, self.launch.master_name)
+            if pidfd_socket >= 0:
+                from seatrial.runtime.peer import send_pidfd
+
+                send_pidfd(pidfd_socket, b"standard", self.launch.pidfd)
             if self.process.pid_file:
                 from seatrial.runtime.pid_file import write_pid_file
 
@@ -124,7 +132,7 @@ class Creation:
             if self.network is not None:
                 self.network.settle()
         finally:
-            for fd in (listener, cgroup_fd, console, *tasks, *(fd for _type, fd in namespaces)):
+            for fd in (listener, cgroup_fd, console, pidfd_socket, *tasks, *(fd for _type, fd in namespaces)):
                 if fd >= 0:
                     os.close(fd)
             self.process.close_child_ends()

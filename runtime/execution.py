@@ -66,6 +66,12 @@ class Execution:
 
                 console = connect("console socket", process.console_socket)
                 opened.append(console)
+            pidfd_socket = -1
+            if process.pidfd_socket:
+                from seatrial.runtime.peer import connect
+
+                pidfd_socket = connect("pidfd socket", process.pidfd_socket)
+                opened.append(pidfd_socket)
             entry.open()
             tasks = entry.tasks()
             opened += tasks
@@ -94,6 +100,10 @@ class Execution:
                 from seatrial.runtime.console import hand_over
 
                 hand_over(console, process, launch.master_name)
+            if pidfd_socket >= 0:
+                from seatrial.runtime.peer import send_pidfd
+
+                send_pidfd(pidfd_socket, b"setns", launch.pidfd)
             if process.pid_file:
                 from seatrial.runtime.pid_file import write_pid_file
 

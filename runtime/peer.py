@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from seatrial.native import channel
@@ -26,6 +27,11 @@ def connect(what: str, path: str) -> int:
         raise SyscallError.of(f"connect to the {what}", path, error) from None
 
 
-def absolute(path: str) -> str:
-    """The path from the root; an abstract name is left as it is."""
-    return path if path.startswith("@") else os.path.abspath(path)
+def send_pidfd(connection: int, payload: bytes, pidfd: int) -> None:
+    """Send a pidfd as runc does: one message, "standard" for init or "setns" for exec.  Raises SyscallError."""
+    if pidfd < 0:
+        raise SyscallError("pidfd_open", "for the pidfd socket", errno.ENOSYS, "pidfds need Linux 5.3")
+    try:
+        channel.send(connection, payload, [pidfd])
+    except OSError as error:
+        raise SyscallError.of("sendmsg to the pidfd socket", "", error) from None

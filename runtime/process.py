@@ -22,15 +22,15 @@ class Process:
     `stdin`, `stdout` and `stderr` are descriptors of this process (`pipes` makes new ones); `extra_fds` become 3, 4 ...
     in the program.  With `terminal` the program gets a pty instead: `console_socket` is the path of the socket that
     wants its master, without one the master is `master` after the start and belongs to the caller.  `pid_file` is
-    written once the process is set up.
+    written once the process is set up, and `pidfd_socket` is the path of a socket that gets its pidfd then.
 
     From `capabilities` on, a member that is None or empty leaves the container's own value in force.
     """
 
     PUBLIC = (
         "args", "env", "cwd", "uid", "gid", "user", "additional_gids", "umask", "terminal", "console_width",
-        "console_height", "stdin", "stdout", "stderr", "extra_fds", "console_socket", "pid_file", "capabilities",
-        "rlimits", "scheduler", "io_priority", "oom_score_adj", "no_new_privileges", "apparmor_profile",
+        "console_height", "stdin", "stdout", "stderr", "extra_fds", "console_socket", "pid_file", "pidfd_socket",
+        "capabilities", "rlimits", "scheduler", "io_priority", "oom_score_adj", "no_new_privileges", "apparmor_profile",
         "process_label", "cpu_affinity", "sub_cgroups",
     )  # fmt: skip
     _OF_CONFIG = (
@@ -65,6 +65,7 @@ class Process:
         extra_fds: Sequence[int] = (),
         console_socket: str = "",
         pid_file: str = "",
+        pidfd_socket: str = "",
         capabilities: config.Capabilities | None = None,
         rlimits: Sequence[config.Rlimit] = (),
         scheduler: config.Scheduler | None = None,
@@ -93,6 +94,7 @@ class Process:
         self.extra_fds = list(extra_fds)
         self.console_socket = console_socket
         self.pid_file = pid_file
+        self.pidfd_socket = pidfd_socket
         self.capabilities = capabilities
         self.rlimits = list(rlimits)
         self.scheduler = scheduler

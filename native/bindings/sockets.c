@@ -49,7 +49,8 @@ int seatrial_unix_listen(const char *path, int type, int backlog)
     fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (bind(fd, (struct sockaddr *)&address, (socklen_t)length) < 0 || listen(fd, backlog) < 0) {
+    if (bind(fd, (struct sockaddr *)&address, (socklen_t)length) < 0 ||
+        (type != SOCK_DGRAM && listen(fd, backlog) < 0)) {
         error = -errno;
         close(fd);
         return error;

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from seatrial.runtime.cli.caller import terminal_size
+from seatrial.runtime.cli.caller import set_paths, terminal_size
 from seatrial.runtime.cli.exec_process import OPTIONS as PROCESS_OPTIONS
 from seatrial.runtime.cli.exec_process import USAGE as PROCESS_USAGE
 from seatrial.runtime.cli.exec_process import make_process
@@ -38,6 +36,7 @@ options:
   --detach, -d             return as soon as the program runs
   --ignore-paused          accept a paused container: the program starts when it is resumed
   --pid-file PATH          write the pid of the program there
+  --pidfd-socket PATH      unix socket that gets a pidfd of the program
 """
 
 
@@ -45,15 +44,11 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
     """Run the verb."""
     if not arguments:
         raise UsageError("no container id given", "usage: seatrial-runtime exec ID COMMAND [ARGUMENTS]")
-    if options.text("pidfd_socket"):
-        raise UsageError("--pidfd-socket is not supported yet")
     detached = options.flag("detach")
     id, args = arguments[0], arguments[1:]
     with Container.load(context.root, id, log=context.log) as container:
         process = make_process(container, options, args, context.log)
-        for name in ("pid_file", "console_socket"):
-            if options.text(name):
-                setattr(process, name, os.path.abspath(options.text(name)))
+        set_paths(process, options)
         if process.terminal and detached and not process.console_socket:
             raise UsageError("a detached process with a terminal needs --console-socket")
         if process.console_socket and not process.terminal:

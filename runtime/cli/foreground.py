@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from seatrial.runtime.console import Relay
     from seatrial.runtime.process import Process
+    from seatrial.runtime.readiness import NotifySocket
 else:
     import _signal
 
@@ -29,8 +30,9 @@ class Foreground:
     runtime: it is kept until `wait`.  HUP, INT and TERM end the set-up until then (see `main._terminate`).
     """
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, notify: NotifySocket | None = None) -> None:
         self.process = process
+        self.notify = notify
         self.relay: Relay | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         # A signal becomes a byte of a pipe; no Python code runs at an awkward moment.
@@ -55,11 +57,17 @@ class Foreground:
             fds = [self._wake_read] + ([pidfd] if pidfd >= 0 else [])
             if self.relay is not None:
                 fds += [self.relay.master] + ([0] if self.relay.input_open else [])
+            if self.notify is not None:
+                fds.append(self.notify.fd)
             ready = wait_readable(fds, None if pidfd >= 0 else 0.01)
             if self._wake_read in ready:
                 self._forward(os.read(self._wake_read, 512))
             if self.relay is not None:
                 self._copy(ready)
+            # The service manager watches this process: it stays for as long as the program does.
+            if self.notify is not None and self.notify.fd in ready and self.notify.take(os.getpid()):
+                self.notify.close()
+                self.notify = None
         while self.relay is not None and self.relay.output():
             pass
         return status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from seatrial.runtime.cli.caller import preserved, terminal_size
+from seatrial.runtime.cli.caller import preserved, set_paths, terminal_size
 from seatrial.runtime.cli.main import Context
 from seatrial.runtime.cli.options import Options
 from seatrial.runtime.container import Container
@@ -28,6 +28,7 @@ COMMON_USAGE = """\
 options:
   --bundle, -b DIR         the bundle (default: the working directory)
   --console-socket PATH    unix socket that gets the master of the container's terminal
+  --pidfd-socket PATH      unix socket that gets a pidfd of the container's init
   --pid-file PATH          write the pid of the container's init there
   --preserve-fds N         pass descriptors 3 to 2+N to the program
   --no-pivot               MS_MOVE in place of pivot_root, for a rootfs on a ramdisk
@@ -38,9 +39,8 @@ options:
 def prepare(context: Context, options: Options, id: str, detached: bool) -> tuple[Container, Process]:
     """The reserved container and its process, not started.  Raises UsageError, ConfigError and what `create` raises."""
     check_id(id)
-    if options.text("pidfd_socket"):
-        raise UsageError("--pidfd-socket is not supported yet")
-    extra = inherited(options.count("preserve_fds"))
+    activated = listen_fds()
+    extra = preserved(activated + options.count("preserve_fds"))
     keep_from_hooks()
     config = load_config(
         os.path.abspath(options.text("bundle") or "."),
@@ -51,9 +51,7 @@ def prepare(context: Context, options: Options, id: str, detached: bool) -> tupl
     )
     process = Process.from_config(config.process)
     process.extra_fds = extra
-    for name in ("pid_file", "console_socket"):
-        if options.text(name):
-            setattr(process, name, os.path.abspath(options.text(name)))
+    set_paths(process, options)
     if process.terminal and detached and not process.console_socket:
         raise UsageError("process.terminal is set: a detached container needs --console-socket")
     if process.console_socket and not process.terminal:
@@ -62,7 +60,18 @@ def prepare(context: Context, options: Options, id: str, detached: bool) -> tupl
         raise UsageError("--console-socket is for detached containers")
     if process.terminal and not detached and not process.console_width:
         process.console_width, process.console_height = terminal_size()
+    if activated:
+        config.init_env += [f"LISTEN_FDS={activated}", "LISTEN_PID=1"]
+    notified = False
+    if os.environ.get("NOTIFY_SOCKET"):
+        from seatrial.runtime.readiness import add_to_config
+
+        notified = add_to_config(config, context.root, id)
     container = Container.create(context.root, id, config, checked=True, log=context.log)
+    if notified:
+        from seatrial.runtime.readiness import make_directory
+
+        make_directory(context.root, id)
     return container, process
 
 
@@ -80,8 +89,9 @@ def keep_from_hooks() -> None:
                 pass
 
 
-def inherited(count: int) -> list[int]:
-    """Descriptors 3 to 2+count, which must be open, and those of socket activation (sd_listen_fds(3)) before them."""
-    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "").isdigit():
-        count += int(os.environ["LISTEN_FDS"])
-    return preserved(count)
+def listen_fds() -> int:
+    """How many descriptors from 3 up are sockets for the program (socket activation, sd_listen_fds(3))."""
+    count = os.environ.get("LISTEN_FDS", "")
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or not (count.isascii() and count.isdigit()):
+        return 0
+    return int(count)

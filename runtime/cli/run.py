@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from seatrial.runtime.cli.launching import COMMON_OPTIONS, COMMON_USAGE, prepare
 from seatrial.runtime.cli.main import Context, one_id
 from seatrial.runtime.cli.options import Options
@@ -36,12 +38,19 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
     container, process = prepare(context, options, id, detached)
     with container:
+        notify = None
+        if os.environ.get("NOTIFY_SOCKET"):
+            from seatrial.runtime.readiness import open_socket
+
+            notify = open_socket(context.root, id, context.log)
         if detached:
             container.run(process)
+            if notify is not None:
+                notify.wait(process.pid)
             return 0
         from seatrial.runtime.cli.foreground import Foreground
 
-        foreground = Foreground(process)
+        foreground = Foreground(process, notify)
         try:
             container.run(process)
             status = foreground.wait()

@@ -43,7 +43,7 @@ def compile_init(config: Config, environment: Environment) -> Plan:
     operations += attributes(config)
     filter = seccomp(config, environment)
     if process is not None:
-        operations += surroundings(process)
+        operations += surroundings(process, config.init_env)
         operations += limits(config)
         operations.append(op.close_fds(environment.keep))  # what is opened later closes by itself
         if config.no_new_privileges:

@@ -41,7 +41,7 @@ def compile_exec(config: Config, environment: Environment) -> Plan:
     operations += program_labels(config)
     operations += attributes(config)
     filter = seccomp(config, environment)
-    operations += surroundings(process)
+    operations += surroundings(process, [])
     operations += limits(config)
     operations.append(op.close_fds(environment.keep))
     if config.no_new_privileges:

@@ -57,9 +57,9 @@ def uid_of(process: Process) -> int:
     return USER_FOUND if process.user else process.uid
 
 
-def surroundings(process: Process) -> list[Operation]:
+def surroundings(process: Process, more_env: list[str]) -> list[Operation]:
     """Environment, HOME and working directory: as root, who can read passwd and enter every directory."""
-    return [op.environment(process.env), op.home(uid_of(process)), op.chdir(process.cwd)]
+    return [op.environment(process.env + more_env), op.home(uid_of(process)), op.chdir(process.cwd)]
 
 
 def limits(config: Config) -> list[Operation]:

@@ -21,7 +21,7 @@ from seatrial.runtime.version import VERSION
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from seatrial.runtime.config import Seccomp
-    from seatrial.runtime.seccomp.filter import CompiledFilter
+    from seatrial.runtime.seccomp.compiled import CompiledFilter
 
 PLACE = (CACHE, "seccomp")
 ENTRIES = 64  # the oldest go; a host uses a handful of profiles

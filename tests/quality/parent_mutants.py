@@ -524,7 +524,7 @@ TABLE = (
     Mutant(
         "descriptor-leaked",
         "the program gets a descriptor of a directory of the host",
-        replaced("cli.launching:inherited", _leaked_descriptor),
+        replaced("cli.launching:preserved", _leaked_descriptor),
         "process/test_descriptors.py::test_program_gets_three_descriptors",
         "process/test_descriptors.py::test_program_gets_three_descriptors_through_create_and_start",
     ),

@@ -40,6 +40,7 @@ OTHER: dict[str, Any] = {
     "extra_fds": [13],
     "console_socket": "/run/console",
     "pid_file": "/run/pid",
+    "pidfd_socket": "/s",
     "capabilities": Capabilities(bounding=1),
     "rlimits": [Rlimit(type=7, soft=1, hard=2)],
     "scheduler": Scheduler(policy=3),
