@@ -391,6 +391,12 @@ TABLE = (
         "lifecycle/test_start.py::test_second_start_is_refused_and_has_no_effect",
     ),
     Mutant(
+        "readiness-not-awaited",
+        "start returns before the program says to NOTIFY_SOCKET that it is ready",
+        replaced("readiness:NotifySocket.wait", skipped),
+        "lifecycle/test_readiness.py::test_start_returns_when_the_program_is_ready",
+    ),
+    Mutant(
         "kill-of-stopped-accepted",
         "kill of a stopped container succeeds",
         replaced("container:Container.signal", _signal_for("stopped")),
