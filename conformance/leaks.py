@@ -47,7 +47,7 @@ class Watch:
         """The present condition."""
         reap()
         return Snapshot(
-            frozenset(_names(self.state)),
+            frozenset(state_entries(self.state)),
             frozenset(self._run_files()),
             frozenset(self._cgroups()),
             frozenset(self._mounts()),
@@ -190,6 +190,12 @@ def _ancestors(path: str) -> list[str]:
     """`a/b` and `a` of `a/b/c`."""
     names = path.split("/")[:-1]
     return ["/".join(names[:count]) for count in range(len(names), 0, -1)]
+
+
+def state_entries(root: str) -> list[str]:
+    """The names in a runtime's root that may be containers'.  One that begins with a dot is what the runtime keeps for
+    itself, such as crun's cache of seccomp programs: no case has such an id."""
+    return [name for name in _names(root) if not name.startswith(".")]
 
 
 def _names(path: str) -> list[str]:

@@ -104,7 +104,7 @@ class Session:
         alive = {container.id for container in containers if container.alive}
         gone = {container.id for container in containers if container.deleted or not container.succeeded()} - alive
         dead = []
-        for name in sorted(set(os.listdir(self.runtime.root)) - before.entries - alive):
+        for name in sorted(set(leaks.state_entries(self.runtime.root)) - before.entries - alive):
             if name not in gone and self.runtime.state(name).ok:
                 self.runtime.command("delete", "--force", name)
             else:

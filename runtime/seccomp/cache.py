@@ -37,23 +37,38 @@ def filter_of(profile: Seccomp, root: str) -> CompiledFilter:
 
     Raises what `compile_filter` raises.
     """
-    directory = _open_place(root) if root else -1
-    try:
-        flags = supported_flags()
-        name = _name(profile, flags) if directory >= 0 else ""
-        found = _read(directory, name) if directory >= 0 else None
-        if found is not None:
-            return found
-        # libseccomp is loaded only for profiles that are met for the first time.
-        from seatrial.runtime.seccomp.filter import compile_filter
+    flags = supported_flags()
+    name = _name(profile, flags) if root else ""
+    found = _load(root, name) if root else None
+    if found is not None:
+        return found
+    # libseccomp is loaded only for profiles that are met for the first time.
+    from seatrial.runtime.seccomp.filter import compile_filter
 
-        made = compile_filter(profile, known_flags=flags)
-        if directory >= 0:
-            _write(directory, name, made)
-        return made
+    made = compile_filter(profile, known_flags=flags)
+    if root:
+        _keep(root, name, made)
+    return made
+
+
+def _load(root: str, name: str) -> CompiledFilter | None:
+    directory = _open_place(root, make=False)
+    if directory < 0:
+        return None
+    try:
+        return _read(directory, name)
     finally:
-        if directory >= 0:
-            os.close(directory)
+        os.close(directory)
+
+
+def _keep(root: str, name: str, made: CompiledFilter) -> None:
+    directory = _open_place(root, make=True)
+    if directory < 0:
+        return
+    try:
+        _write(directory, name, made)
+    finally:
+        os.close(directory)
 
 
 def _digest(data: bytes, size: int = _DIGEST_BYTES) -> bytes:
@@ -76,8 +91,8 @@ def _trusted(fd: int) -> bool:
     return status.st_uid == os.geteuid() and status.st_mode & 0o022 == 0
 
 
-def _open_place(root: str) -> int:
-    """The cache's directory, made if need be; -1 when there is none that can be trusted."""
+def _open_place(root: str, make: bool) -> int:
+    """The cache's directory; -1 when there is none that can be trusted."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         fd = os.open(root, flags)
@@ -89,6 +104,9 @@ def _open_place(root: str) -> int:
             try:
                 below = os.open(name, flags, dir_fd=fd)
             except FileNotFoundError:
+                if not make:
+                    os.close(fd)
+                    return -1
                 try:
                     os.mkdir(name, 0o700, dir_fd=fd)
                 except FileExistsError:  # another runtime was quicker
