@@ -17,12 +17,14 @@ import tempfile
 import time
 from collections.abc import Callable
 
+import rates
+
 from seatrial.conformance.bundle import Workshop
 from seatrial.native import mount_api, syscall
 
 CLONE_NEWNS = 0x20000
 MS_REC, MS_PRIVATE = 0x4000, 1 << 18
-TARGETS = {"run": {"runc": 0.8, "crun": 2.0}, "in process": {"crun": 0.6}}
+TARGETS = {"run": {"runc": 0.8, "crun": 2.0}, "exec": {"runc": 0.8, "crun": 2.0}, "in process": {"crun": 0.6}}
 
 
 def v1_view() -> str:
@@ -143,25 +145,32 @@ def main() -> None:
         row("seatrial-runtime run true", figures["ours"], others, TARGETS["run"])
         row("Container.run, wait, destroy", figures["library"], others, TARGETS["in process"])
 
-        create = (reference, "--root", roots["ours"], "create", "--bundle", bundle.path, "bench-state")
-        subprocess.run(create, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
-        for name, path in peers.items():
-            words = (path, "--root", roots[name], "create", "--bundle", bundle.path, f"bench-state-{name}")
+        paths = {"ours": reference, **peers}
+        for name, path in paths.items():
             # one cgroup each: runc refuses a populated one
             bundle.linux["cgroupsPath"] = f"/bench-{os.getpid()}-{name}"
-            bundle.write()
+            bundle.probe("hold", report=False).write()
+            words = (path, "--root", roots[name], "run", "--detach", "--bundle", bundle.path, f"bench-there-{name}")
             subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
-        states = {"ours": command(reference, "--root", roots["ours"], "state", "bench-state")}
-        states |= {
-            name: command(path, "--root", roots[name], "state", f"bench-state-{name}") for name, path in peers.items()
+        program = bundle.config["process"]["args"][0]
+        execs = {
+            name: command(path, "--root", roots[name], "exec", f"bench-there-{name}", program, "exit", "0")
+            for name, path in paths.items()
+        }
+        figures = measure(execs, options.rounds)
+        for name in peers:
+            row(f"{name} exec true", figures[name], {})
+        row("seatrial-runtime exec true", figures["ours"], {name: figures[name] for name in peers}, TARGETS["exec"])
+        states = {
+            name: command(path, "--root", roots[name], "state", f"bench-there-{name}") for name, path in paths.items()
         }
         states["python"] = command(sys.executable, "-I", "-S", "-c", "pass")
         figures = measure(states, options.rounds)
         row("seatrial-runtime state", figures["ours"], {name: figures[name] for name in (*peers, "python")})
         row("python -I -S -c pass", figures["python"], {})
-        subprocess.run((reference, "--root", roots["ours"], "delete", "--force", "bench-state"), check=True)
-        for name, path in peers.items():
-            subprocess.run((path, "--root", roots[name], "delete", "--force", f"bench-state-{name}"), check=True)
+        for name, path in paths.items():
+            subprocess.run((path, "--root", roots[name], "delete", "--force", f"bench-there-{name}"), check=True)
+    rates.main()
 
 
 if __name__ == "__main__":
