@@ -21,7 +21,7 @@ check: setup
 
 test: PACKAGES += $(ENGINES)
 test: setup
-	$(BIN)/python -X dev -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -X dev -m pytest -n 2 --dist loadfile $(ARGS)
 
 unit: setup
 	$(BIN)/python -X dev -m pytest tests/unit $(ARGS)

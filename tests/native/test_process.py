@@ -196,7 +196,7 @@ def test_closed_stdio_is_the_null_device(executor: list[str], rootfs: str) -> No
 
 PASSWD = (
     "root:x:0:0:root:/root:/bin/sh\nbroken\n"
-    + "l" * 9000
+    + "l" * 70000
     + ":x:7:7::/long:\n:x::::\nfive:x:5:5::/five:/x\nno:x:9:9::relative:\nlast:x:8:8::/last:"
 )
 

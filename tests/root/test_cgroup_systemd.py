@@ -183,7 +183,7 @@ def test_update_tells_systemd_and_takes_it_back(peer: SystemdPeer, cli: CommandL
 def test_errors_of_the_config(
     cli: CommandLine, bundle: Bundle, path: str, annotations: dict[str, str], message: str
 ) -> None:
-    id = write(bundle, "c-bad", None, **annotations)
+    id = write(bundle, "c-sdbad", None, **annotations)
     bundle.config["linux"]["cgroupsPath"] = path
     bundle.write()
     done = cli("--systemd-cgroup", "create", "-b", bundle.path, id, check=False)

@@ -259,15 +259,27 @@ def test_refused_program_comes_with_the_verifiers_words() -> None:
     assert any("verifier" in note and "R0" in note for note in failed.value.__notes__)
 
 
+def processor_time(pid: int) -> int:
+    """Clock ticks that a process has used: utime + stime of proc_pid_stat(5)."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def test_freeze_and_thaw(cgroup: CgroupV2) -> None:
     cgroup.create()
-    child = Born(cgroup, "sleep 100")
+    child = Born(cgroup, "while :; do :; done")
     cgroup.freeze()
     assert cgroup.frozen()
-    with open(f"/proc/{child.pid}/stat", encoding="ascii") as file:
-        assert file.read().rsplit(")", 1)[1].split()[0] in "SD"
+    before = processor_time(child.pid)
+    time.sleep(0.1)
+    assert processor_time(child.pid) == before
     cgroup.thaw()
     assert not cgroup.frozen()
+    deadline = time.monotonic() + 20
+    while processor_time(child.pid) == before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert processor_time(child.pid) > before
     cgroup.kill_all()
     assert child.finish()[0].signal == 9
 

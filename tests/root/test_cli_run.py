@@ -132,7 +132,7 @@ def test_closed_standard_files_are_survived(cli: CommandLine, bundle: Bundle) ->
 def test_list_in_both_formats(cli: CommandLine, bundle: Bundle) -> None:
     assert cli("list", "--format", "json", check=False).returncode == 1  # an explicit root that does not exist
     os.makedirs(cli.root)
-    assert cli("list", "-f", "json").stdout == "null"
+    assert cli("list", "-f", "json").stdout == "null\n"
     cli("create", "-b", bundle.path, "c-list")
     entries = json.loads(cli("list", "-f", "json").stdout)
     state = cli.state("c-list")

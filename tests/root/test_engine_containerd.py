@@ -28,7 +28,6 @@ DISABLED = ["io.containerd.grpc.v1.cri", *(f"io.containerd.snapshotter.v1.{name}
 pytestmark = [
     pytest.mark.root,
     need(busybox="busybox-static", ctr="containerd", containerd="containerd", **{SHIM: "containerd"}),
-    pytest.mark.xdist_group("containerd"),
 ]
 
 

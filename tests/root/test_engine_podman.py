@@ -24,7 +24,7 @@ RUNTIME = os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")
 # podman asks for more than a host without CAP_SYS_RESOURCE has.
 ULIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
 
-pytestmark = [pytest.mark.root, need("podman", "conmon", busybox="busybox-static"), pytest.mark.xdist_group("podman")]
+pytestmark = [pytest.mark.root, need("podman", "conmon", busybox="busybox-static")]
 
 
 class Podman:

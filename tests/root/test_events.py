@@ -208,8 +208,8 @@ def test_memory_pressure_is_told_of(cli: CommandLine, bundle: Bundle) -> None:
 
 def test_notifications_leak_no_descriptor(cli: CommandLine, bundle: Bundle) -> None:
     needs_v1("memory")
-    cli("run", "-d", "-b", bundle.path, "c-fds")
-    with Container.load(cli.root, "c-fds") as container:
+    cli("run", "-d", "-b", bundle.path, "c-evfds")
+    with Container.load(cli.root, "c-evfds") as container:
         container.notify_oom().close()
         before = os.listdir("/proc/self/fd")
         for _ in range(3):

@@ -88,13 +88,13 @@ def test_deletes_at_once_leave_nothing_and_one_poststop(
 
 def test_runtimes_at_odds_over_one_id_never_damage_it(cli: CommandLine, bundle: Bundle) -> None:
     verbs = [
-        ["create", "-b", bundle.path, "c-odd"],
-        ["run", "-d", "-b", bundle.path, "c-odd"],
-        ["start", "c-odd"],
-        ["kill", "c-odd", "KILL"],
-        ["delete", "c-odd"],
-        ["delete", "--force", "c-odd"],
-        ["state", "c-odd"],
+        ["create", "-b", bundle.path, "c-odds"],
+        ["run", "-d", "-b", bundle.path, "c-odds"],
+        ["start", "c-odds"],
+        ["kill", "c-odds", "KILL"],
+        ["delete", "c-odds"],
+        ["delete", "--force", "c-odds"],
+        ["state", "c-odds"],
         ["list"],
     ]
 
@@ -115,7 +115,7 @@ def test_runtimes_at_odds_over_one_id_never_damage_it(cli: CommandLine, bundle: 
         assert "damaged" not in error, (verb, error)
         assert "internal error" not in error, (verb, error)
         assert verb != "list" or status == 0, error
-    cli("delete", "--force", "c-odd")
+    cli("delete", "--force", "c-odds")
     assert os.listdir(cli.root) == []
     assert processes_of(bundle.rootfs) == []
-    assert cgroups("c-odd") == []
+    assert cgroups("c-odds") == []

@@ -253,7 +253,7 @@ def test_device_rules_are_left_to_the_user_namespace(sailor: Sailor) -> None:
 def test_a_state_directory_that_is_not_the_users(sailor: Sailor) -> None:
     done = sailor("--root", "/run/nosuch-seatrial", "run", "--bundle", sailor.bundle.path, "c", check=False)
     assert done.returncode == 1
-    assert "mkdir /run/nosuch-seatrial/c: EACCES; set XDG_RUNTIME_DIR" in done.stderr
+    assert "mkdir /run/nosuch-seatrial/c: EACCES (permission denied); set XDG_RUNTIME_DIR" in done.stderr
 
 
 def test_hooks_run_as_the_user(sailor: Sailor) -> None:

@@ -49,11 +49,11 @@ def test_the_list_is_complete(
     }
     small.write()
     if verb == "run":
-        done = cli("run", "-b", small.path, "c-list", check=False)
+        done = cli("run", "-b", small.path, "c-calls", check=False)
         status = done.returncode
     else:
-        cli("create", "-b", small.path, "c-list")
-        done = cli("start", "c-list", check=False)
+        cli("create", "-b", small.path, "c-calls")
+        done = cli("start", "c-calls", check=False)
         status = 42 if done.returncode == 0 else 1
     if with_hook:
         assert "ended with status 42" in done.stderr

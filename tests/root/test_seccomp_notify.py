@@ -132,10 +132,10 @@ def test_calls_of_the_setup_may_be_notified(
     profile(bundle, address, *names, "pipe2", "rt_sigaction", "ppoll", "dup2", "fcntl", "chdir", "openat", "openat2")
     bundle.args("print", "program")
     if verb == "run":
-        assert "program" in cli("run", "-b", bundle.path, "c-all").stdout
+        assert "program" in cli("run", "-b", bundle.path, "c-asked").stdout
     else:
-        cli("create", "-b", bundle.path, "c-all")
-        cli("start", "c-all")
+        cli("create", "-b", bundle.path, "c-asked")
+        cli("start", "c-asked")
     assert len(agent.numbers) > 20
 
 
@@ -162,10 +162,10 @@ def test_state_of_a_process_that_joins(cli: CommandLine, bundle: Bundle, agent: 
 @pytest.mark.parametrize("address", ["path"], indirect=True)
 def test_create_without_an_agent_leaves_nothing(cli: CommandLine, bundle: Bundle, address: str) -> None:
     profile(bundle, address, "mkdir")
-    done = cli("create", "-b", bundle.path, "c-none", check=False)
+    done = cli("create", "-b", bundle.path, "c-noagent", check=False)
     assert done.returncode == 1
     assert f"connect to the seccomp agent {address}: ENOENT" in done.stderr
-    assert cli.status("c-none") == ""
+    assert cli.status("c-noagent") == ""
 
 
 @pytest.mark.parametrize("address", ["path"], indirect=True)
