@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
@@ -9,11 +10,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from seatrial.native.programs import path as program
 
 PROBE = program("probe")
+
+
+@contextlib.contextmanager
+def reachable_directory() -> Iterator[str]:
+    """A directory that every user can reach: pytest closes its own to others, again and again."""
+    directory = tempfile.mkdtemp(prefix="seatrial-test-", dir="/tmp")
+    try:
+        os.chmod(directory, 0o755)
+        yield directory
+    finally:
+        shutil.rmtree(directory)
 
 
 class Running:

@@ -6,18 +6,19 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from bundles import Bundle, CommandLine
+from bundles import Bundle, CommandLine, reachable_directory
 
 
 @pytest.fixture
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle() -> Iterator[Bundle]:
     """A bundle that holds until it is told to end."""
-    return Bundle(str(tmp_path_factory.mktemp("b") / "bundle")).write()
+    with reachable_directory() as directory:
+        yield Bundle(os.path.join(directory, "bundle")).write()
 
 
 @pytest.fixture
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """The command line; afterwards nothing may be left that was made below its root."""
+def cli(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """The command line; afterwards nothing may be left that was made below its root.  The bundle outlives it."""
     line = CommandLine(str(tmp_path_factory.mktemp("s") / "root"))
     yield line
     left = os.listdir(line.root) if os.path.isdir(line.root) else []

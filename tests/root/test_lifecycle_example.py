@@ -8,11 +8,10 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 
 import pytest
-from bundles import Bundle, cgroups
+from bundles import Bundle, cgroups, reachable_directory
 
 EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "examples")
 EXAMPLE = os.path.join(EXAMPLES, "container.py")
@@ -22,12 +21,10 @@ TOUR = os.path.join(EXAMPLES, "tour.py")
 @pytest.fixture
 def reachable() -> Iterator[Bundle]:
     """A bundle that the mapped root of the user namespace can reach, which pytest's own directories do not allow."""
-    directory = tempfile.mkdtemp(prefix="seatrial-example-")
-    os.chmod(directory, 0o755)
-    bundle = Bundle(os.path.join(directory, "bundle"))
-    os.chown(bundle.rootfs, 100000, 100000)
-    yield bundle
-    shutil.rmtree(directory)
+    with reachable_directory() as directory:
+        bundle = Bundle(os.path.join(directory, "bundle"))
+        os.chown(bundle.rootfs, 100000, 100000)
+        yield bundle
 
 
 def test_the_example_runs_and_the_program_sees_what_it_asked_for(

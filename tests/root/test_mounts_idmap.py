@@ -50,10 +50,6 @@ def in_user_namespace(bundle: Bundle) -> Bundle:
     linux = bundle.config["linux"]
     linux["namespaces"].append({"type": "user"})
     linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-    path = bundle.rootfs
-    while path != "/tmp" and path != "/":
-        os.chmod(path, 0o755)
-        path = os.path.dirname(path)
     for name in ("", *os.listdir(bundle.rootfs)):
         os.chown(os.path.join(bundle.rootfs, name), 100000, 100000)
     return bundle

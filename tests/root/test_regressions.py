@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bundles import Bundle, CommandLine, Running
+from bundles import Bundle, CommandLine, Running, reachable_directory
 from victim import host_state
 
 from seatrial.native import mount_api
@@ -21,14 +21,13 @@ def id() -> str:
 
 
 @pytest.fixture
-def guarded(tmp_path: os.PathLike[str]) -> Iterator[str]:
+def guarded() -> Iterator[str]:
     """A host filesystem mounted nosuid, nodev and noatime."""
-    path = os.path.join(tmp_path, "guarded")
-    os.mkdir(path)
-    flags = mount_api.MS_NOSUID | mount_api.MS_NODEV | 0x400
-    mount_api.mount("tmpfs", path, "tmpfs", flags, "mode=755")
-    yield path
-    mount_api.umount(path, mount_api.MNT_DETACH)
+    with reachable_directory() as path:
+        flags = mount_api.MS_NOSUID | mount_api.MS_NODEV | 0x400
+        mount_api.mount("tmpfs", path, "tmpfs", flags, "mode=755")
+        yield path
+        mount_api.umount(path, mount_api.MNT_DETACH)
 
 
 def mount(bundle: Bundle, destination: str, **members: Any) -> Bundle:
@@ -44,19 +43,11 @@ def options(report: dict[str, Any], target: str) -> set[str]:
     return set([entry for entry in report["mounts"] if entry["target"] == target][-1]["options"].split(","))
 
 
-def open_way(path: str) -> None:
-    """Let everybody through to a path: pytest's directories are for their owner."""
-    while path not in ("/tmp", "/"):
-        os.chmod(path, 0o755)
-        path = os.path.dirname(path)
-
-
 def mapped(bundle: Bundle) -> Bundle:
     """With a user namespace, whose root owns the rootfs and reaches it."""
     bundle.config["linux"]["namespaces"].append({"type": "user"})
     ids = [{"containerID": 0, "hostID": 100000, "size": 65536}]
     bundle.config["linux"].update(uidMappings=ids, gidMappings=ids)
-    open_way(bundle.rootfs)
     for name in ("", *os.listdir(bundle.rootfs)):
         os.chown(os.path.join(bundle.rootfs, name), 100000, 100000)
     return bundle
@@ -151,7 +142,6 @@ def test_a_read_only_root_keeps_locked_flags(cli: CommandLine, bundle: Bundle, i
     os.rename(bundle.rootfs, os.path.join(bundle.path, "image"))
     bundle.rootfs = os.path.join(guarded, "rootfs")
     os.system(f"cp -a {bundle.path}/image {bundle.rootfs}")
-    open_way(guarded)
     bundle.config["root"] = {"path": bundle.rootfs, "readonly": True}
     done = cli("run", "--bundle", bundle.args("report").path, id)
     assert {"ro", "nosuid", "nodev", "noatime"} <= options(json.loads(done.stdout), "/")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from bundles import reachable_directory
 from ordinary_user import ID
 from test_rootless_container import Sailor
 
@@ -17,19 +18,20 @@ NAME = f"seatrial-delegated-{ID}"
 
 
 @pytest.fixture
-def sailor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sailor]:
-    one = Sailor(str(tmp_path_factory.mktemp("sailor")))
-    one.cgroup = NAME
-    yield one
-    for name in one.containers():
-        one("delete", "--force", name)
-    left = []
-    for directory in delegated():
-        left += [entry.path for entry in os.scandir(directory) if entry.is_dir()]
-        with contextlib.suppress(OSError):
-            os.rmdir(directory)
-    assert left == []
-    assert delegated() == []
+def sailor() -> Iterator[Sailor]:
+    with reachable_directory() as home:
+        one = Sailor(home)
+        one.cgroup = NAME
+        yield one
+        for name in one.containers():
+            one("delete", "--force", name)
+        left = []
+        for directory in delegated():
+            left += [entry.path for entry in os.scandir(directory) if entry.is_dir()]
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+        assert left == []
+        assert delegated() == []
 
 
 def delegated() -> list[str]:

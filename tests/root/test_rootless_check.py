@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import ordinary_user
 import pytest
+from bundles import reachable_directory
 from ordinary_user import ID, RANGES
 
 from seatrial.conformance import needs
@@ -40,10 +42,9 @@ def processes() -> list[int]:
 
 
 @pytest.fixture
-def home(tmp_path_factory: pytest.TempPathFactory) -> str:
-    directory = tmp_path_factory.mktemp("home")
-    directory.chmod(0o755)
-    return str(directory)
+def home() -> Iterator[str]:
+    with reachable_directory() as directory:
+        yield directory
 
 
 def results(home: str, *options: str, ranges: str = "", view: str = "") -> list[dict[str, object]]:
@@ -97,7 +98,7 @@ def test_nothing_outlives_an_interrupted_check(home: str) -> None:
     while processes():
         assert time.monotonic() < deadline, processes()
         time.sleep(0.05)
-    assert [path for path in Path("/tmp").glob("seatrial-*") if path.stat().st_uid == ID] == []
+    assert [path for path in Path("/tmp").glob("seatrial-*") if path.stat().st_uid == ID and str(path) != home] == []
 
 
 def command_line(pid: int) -> bytes:

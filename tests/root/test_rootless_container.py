@@ -13,7 +13,7 @@ from typing import Any
 
 import ordinary_user
 import pytest
-from bundles import PROBE, Bundle, processes_of
+from bundles import PROBE, Bundle, processes_of, reachable_directory
 from ordinary_user import ID, RANGES
 
 LAUNCHER = os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")
@@ -29,7 +29,6 @@ class Sailor:
         self.home = home
         self.ranges = ""
         self.cgroup = ""
-        os.chmod(home, 0o755)
         self.bundle = Bundle(os.path.join(home, "bundle"))
         os.chown(self.bundle.rootfs, ID, ID)
         self.map(OWN)
@@ -75,13 +74,14 @@ class Sailor:
 
 
 @pytest.fixture
-def sailor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sailor]:
-    one = Sailor(str(tmp_path_factory.mktemp("sailor")))
-    yield one
-    for name in one.containers():
-        one("delete", "--force", name)
-    assert one.containers() == []
-    assert processes_of(one.bundle.rootfs) == []
+def sailor() -> Iterator[Sailor]:
+    with reachable_directory() as directory:
+        one = Sailor(directory)
+        yield one
+        for name in one.containers():
+            one("delete", "--force", name)
+        assert one.containers() == []
+        assert processes_of(one.bundle.rootfs) == []
 
 
 def status_file(pid: int, name: str) -> list[str]:
