@@ -65,7 +65,7 @@ class Cgroup:
         StateError when it has processes (in it or below), or when it or an ancestor is frozen.
         """
         for directory in self.directories():
-            found = _pids_below(directory)
+            found = _pids_below(directory) if os.path.isdir(directory) else []  # mostly it is not there
             if found:
                 raise StateError(
                     f"cgroup {directory} is not empty: {len(found)} processes", "another container may use it"
