@@ -27,18 +27,17 @@ from seatrial.native import mount_api, syscall
 
 NAMESPACES = syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS
 # Bundles lie on a tmpfs (removing one from a disk takes longer than some runtimes need for a container), unless it is
-# too
-# old for idmapped mounts, which cases ask for.
+# too old for idmapped mounts, which cases ask for.
 TMPFS_WITH_IDMAP = (6, 3)
+FIRST_PID = 300  # where pids of the command begin, after its init
 VIEW_ENV = "SEATRIAL_CGROUP_VIEW"  # how pytest's workers learn which view to confine themselves to
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to run.  `view` is one of confine.VIEWS; `trial` is the command line of a runtime to ask, for view "auto",
-    whether
-    it can work in a hybrid view; `lifeline` and `keep` are descriptors; `workdir` is removed at the end; `log` takes
-    the command's output."""
+    whether it can work in a hybrid view; `lifeline` and `keep` are descriptors; `workdir` is removed at the end; `log`
+    takes the command's output."""
 
     command: list[str]
     view: str
@@ -118,6 +117,7 @@ def init(request: Request, subtree: Subtree, mode: str) -> int:
     if request.view == "auto" and mode == "hybrid" and request.runtime is not None:
         mode = _settle_view(request.runtime, request.workdir, subtree)
     with open(request.log, "ab") as log:
+        _skip_low_pids()
         process = subprocess.Popen(
             request.command,
             stdin=subprocess.DEVNULL,
@@ -132,6 +132,17 @@ def init(request: Request, subtree: Subtree, mode: str) -> int:
         pid, status = os.waitpid(-1, 0)
         if pid == process.pid:
             return os.waitstatus_to_exitcode(status)
+
+
+def _skip_low_pids() -> None:
+    """Give no process in here the pids that containers begin with.
+
+    A runtime that takes a pid of its container's namespace for one of its own kills a bystander: so does crun 1.8.1
+    when a create with a time namespace fails, and the bystander was pytest.  Kernels without CONFIG_CHECKPOINT_RESTORE
+    have no such file.
+    """
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/ns_last_pid", "w", encoding="ascii") as file:
+        file.write(str(FIRST_PID - 1))
 
 
 def _settle_view(runtime: str, workdir: str, subtree: Subtree) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.conformance import cgroups, confine, subtree
-from seatrial.conformance.airlock import Request, open_airlock
+from seatrial.conformance.airlock import FIRST_PID, Request, open_airlock
 from seatrial.conformance.errors import EnvironmentProblem
 
 LOOK = """
@@ -32,6 +32,7 @@ view = cgroups.read_view()
 with open("/proc/self/cgroup") as file:
     paths = {line.strip().split(":", 2)[2] for line in file}
 result = {
+    "pid": os.getpid(),
     "pid_of_parent": os.getppid(),
     "mode": view.mode,
     "cgroups": sorted(paths),
@@ -119,6 +120,7 @@ def test_command_sees_its_own_namespaces_and_leaves_nothing(tmp_path: Path) -> N
     before = surroundings()
     seen, pid = look(tmp_path, "host")
     assert seen["pid_of_parent"] == 1
+    assert int(str(seen["pid"])) >= FIRST_PID  # out of the way of runtimes that confuse pid namespaces
     assert seen["mode"] == cgroups.read_view().mode
     assert set(seen["cgroups"]) <= {"/", "/" + subtree.LEAF}  # type: ignore[call-overload]
     for name, text in seen["namespaces"].items():  # type: ignore[attr-defined]
