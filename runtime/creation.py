@@ -12,7 +12,7 @@ import os
 from seatrial.native import channel, operations
 from seatrial.runtime.cgroup.place import of_container
 from seatrial.runtime.errors import StateError, SyscallError
-from seatrial.runtime.launch import Launch, executor, open_joined
+from seatrial.runtime.launch import Launch, executor, open_joined, take_back
 from seatrial.runtime.plan.compile import compile_init
 from seatrial.runtime.state import CREATED, CREATING, GATE_SOCKET, process_stat
 
@@ -150,22 +150,11 @@ class Creation:
         from seatrial.runtime.teardown import destroy
 
         launch, self.launch = self.launch, None
-        if launch is not None:
-            self.process.adopt(launch.process)
-            launch.abort()
-            launch.close()
+        take_back(launch, self.process, self.pid_file_written)
         if self.network is not None:
             self.network.give_back()
         if self.rdt is not None:
             self.rdt.discard()
-        if self.process.master >= 0:
-            os.close(self.process.master)
-            self.process.master = -1
-        if self.pid_file_written:
-            try:
-                os.unlink(self.process.pid_file)
-            except OSError:
-                pass
         destroy(self.directory, self.state, self.log, config=self.config)
 
     def _disown_cgroup(self) -> None:

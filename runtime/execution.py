@@ -8,7 +8,7 @@ import os
 from seatrial.native import operations
 from seatrial.runtime.cgroup.entry import Entry
 from seatrial.runtime.errors import StateError, SyscallError
-from seatrial.runtime.launch import Launch
+from seatrial.runtime.launch import Launch, take_back
 from seatrial.runtime.plan.exec import compile_exec
 from seatrial.runtime.state import init_alive
 
@@ -165,18 +165,7 @@ class Execution:
 
     def _undo(self) -> None:
         launch, self.launch = self.launch, None
-        if launch is not None:
-            self.process.adopt(launch.process)
-            launch.abort()
-            launch.close()
-        if self.process.master >= 0:
-            os.close(self.process.master)
-            self.process.master = -1
-        if self.pid_file_written:
-            try:
-                os.unlink(self.process.pid_file)
-            except OSError:
-                pass
+        take_back(launch, self.process, self.pid_file_written)
 
 
 class InitialAffinity:

@@ -334,6 +334,22 @@ class Launch:
             self.pidfd = -1
 
 
+def take_back(launch: Launch | None, process: Process, pid_file_written: bool) -> None:
+    """Undo what a failed `create` or `exec` has started: the executor, the terminal's master, the pid file."""
+    if launch is not None:
+        process.adopt(launch.process)
+        launch.abort()
+        launch.close()
+    if process.master >= 0:
+        os.close(process.master)
+        process.master = -1
+    if pid_file_written:
+        try:
+            os.unlink(process.pid_file)
+        except OSError:
+            pass
+
+
 def describe_host(environment: Environment, config: Config) -> None:
     """Fill in what the plan needs to know about this host and this process."""
     environment.privileged = os.geteuid() == 0
@@ -406,4 +422,4 @@ def _open_namespace(type: str, path: str) -> int:
         raise SyscallError.of(f"open the {type} namespace", path, error) from None
 
 
-__all__ = ["Launch", "LaunchError", "StateError", "executor", "preview"]
+__all__ = ["Launch", "LaunchError", "StateError", "executor", "preview", "take_back"]

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from seatrial.native.programs import path as program
+from seatrial.runtime.config import Config, Mount, Namespace
+from seatrial.runtime.default_devices import with_defaults
 
 PROBE = program("probe")
 
@@ -124,6 +126,19 @@ class Bundle:
         with open(os.path.join(self.path, "config.json"), "w") as file:
             json.dump(self.config, file)
         return self
+
+
+def library_config(bundle: Bundle, **members: Any) -> Config:
+    """A Config for the bundle's rootfs, in namespaces of its own."""
+    return Config(
+        oci_version="1.3.0",
+        bundle=bundle.path,
+        rootfs=bundle.rootfs,
+        namespaces=[Namespace(type=type) for type in ("ipc", "uts", "net", "pid", "mnt")],
+        mounts=[Mount(destination="/proc", source="proc", fstype="proc")],
+        devices=with_defaults([]),
+        **members,
+    )
 
 
 def cgroups(id: str) -> list[str]:

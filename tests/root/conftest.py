@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from bundles import Bundle, CommandLine, reachable_directory
+from v2_view import V2CommandLine
 
 
 @pytest.fixture
@@ -26,3 +27,12 @@ def cli(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
         if id != ".cache":
             line("delete", "--force", id)
     assert not os.path.isdir(line.root) or set(os.listdir(line.root)) <= {".cache"}
+
+
+@pytest.fixture
+def v2(tmp_path: os.PathLike[str]) -> Iterator[V2CommandLine]:
+    """The command line where only the v2 hierarchy is to be seen."""
+    line = V2CommandLine(os.path.join(tmp_path, "root"))
+    yield line
+    for id in os.listdir(line.root) if os.path.isdir(line.root) else []:
+        line("delete", "--force", id)

@@ -17,14 +17,6 @@ HOST = detect()
 pytestmark = pytest.mark.skipif(HOST.v2 is None, reason="needs a mounted cgroup2")
 
 
-@pytest.fixture
-def v2(tmp_path: os.PathLike[str]) -> Iterator[V2CommandLine]:
-    line = V2CommandLine(os.path.join(tmp_path, "root"))
-    yield line
-    for id in os.listdir(line.root) if os.path.isdir(line.root) else []:
-        line("delete", "--force", id)
-
-
 class Tree:
     """The v2 cgroup of a container in the view, as the host reaches it."""
 

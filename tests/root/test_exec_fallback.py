@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,14 +16,6 @@ from v2_view import V2CommandLine, v2_only
 from seatrial.runtime.birth import INTO_CGROUP, PLAIN
 
 DRIVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "exec_driver.py")
-
-
-@pytest.fixture
-def v2(tmp_path: os.PathLike[str]) -> Iterator[V2CommandLine]:
-    line = V2CommandLine(os.path.join(tmp_path, "root"))
-    yield line
-    for id in os.listdir(line.root) if os.path.isdir(line.root) else []:
-        line("delete", "--force", id)
 
 
 @pytest.fixture

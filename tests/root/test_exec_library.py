@@ -8,11 +8,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from bundles import Bundle
+from bundles import Bundle, library_config
 
 from seatrial.runtime import Container, Process
-from seatrial.runtime.config import Config, Mount, Namespace
-from seatrial.runtime.default_devices import with_defaults
 from seatrial.runtime.errors import ConfigError, StateError, UsageError
 from seatrial.runtime.launch import LaunchError, executor
 
@@ -21,14 +19,7 @@ NULL = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
 
 @pytest.fixture
 def container(bundle: Bundle, tmp_path: os.PathLike[str]) -> Iterator[Container]:
-    config = Config(
-        oci_version="1.3.0",
-        bundle=bundle.path,
-        rootfs=bundle.rootfs,
-        namespaces=[Namespace(type=type) for type in ("ipc", "uts", "net", "pid", "mnt")],
-        mounts=[Mount(destination="/proc", source="proc", fstype="proc")],
-        devices=with_defaults([]),
-    )
+    config = library_config(bundle)
     made = Container.create(os.path.join(tmp_path, "root"), f"xl-{os.getpid()}", config)
     made.run(Process(["/probe", "hold"], stdout=NULL))
     yield made

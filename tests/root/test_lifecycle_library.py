@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-from bundles import PROBE, Bundle, cgroups, processes_of
+from bundles import PROBE, Bundle, cgroups, library_config, processes_of
 
 from seatrial.runtime import Container, Process
 from seatrial.runtime.checkpoint import CriuOptions
 from seatrial.runtime.config import Config, Hook, Mount, Namespace
-from seatrial.runtime.default_devices import with_defaults
 from seatrial.runtime.errors import (
     ConfigError,
     ContainerExistsError,
@@ -24,7 +24,7 @@ from seatrial.runtime.errors import (
     UnsupportedError,
     UsageError,
 )
-from seatrial.runtime.launch import executor
+from seatrial.runtime.launch import LaunchError, executor
 
 
 @pytest.fixture
@@ -34,14 +34,7 @@ def root(tmp_path: os.PathLike[str]) -> str:
 
 @pytest.fixture
 def config(bundle: Bundle) -> Config:
-    return Config(
-        oci_version="1.3.0",
-        bundle=bundle.path,
-        rootfs=bundle.rootfs,
-        namespaces=[Namespace(type=type) for type in ("ipc", "uts", "net", "pid", "mnt")],
-        mounts=[Mount(destination="/proc", source="proc", fstype="proc")],
-        devices=with_defaults([]),
-    )
+    return library_config(bundle)
 
 
 @pytest.fixture
@@ -147,11 +140,42 @@ def test_extra_descriptors_and_standard_files(root: str, config: Config, id: str
         assert extra.read() == "extra"
 
 
+TERMINALS = [
+    Mount(destination="/dev", source="tmpfs", fstype="tmpfs"),
+    Mount(destination="/dev/pts", source="devpts", fstype="devpts", data="newinstance,ptmxmode=0666"),
+]
+
+
+def test_a_failed_start_leaves_no_descriptor_and_no_pid_file(root: str, config: Config, id: str) -> None:
+    """What the kernel cannot execute fails last of all: after the console, and after the pid file."""
+    config.mounts += TERMINALS
+    bad = os.path.join(config.rootfs, "bad")
+    with open(bad, "w") as file:
+        file.write("not a program")
+    os.chmod(bad, 0o755)
+    pid_file = os.path.join(os.path.dirname(root), "pid")
+    gc.collect()
+    before = open_fds()
+    process = Process(["/probe", "hold"], terminal=True)
+    with Container.create(root, id, config) as container:
+        failing = Process(["/bad"], terminal=True, pid_file=pid_file)
+        with pytest.raises(LaunchError, match="ENOEXEC"):
+            container.run(failing)
+    with Container.create(root, id, config) as container:
+        container.run(process)
+        failing = Process(["/bad"], terminal=True, pid_file=pid_file)
+        with pytest.raises(LaunchError, match="ENOEXEC"):
+            container.exec(failing)
+        os.close(process.master)
+        container.destroy(force=True)
+    del container, process, failing
+    gc.collect()  # pidfds of processes that an exception's frames hold
+    assert open_fds() == before
+    assert not os.path.exists(pid_file)
+
+
 def test_terminal_without_socket_gives_the_caller_the_master(root: str, config: Config, id: str) -> None:
-    config.mounts += [
-        Mount(destination="/dev", source="tmpfs", fstype="tmpfs"),
-        Mount(destination="/dev/pts", source="devpts", fstype="devpts", data="newinstance,ptmxmode=0666"),
-    ]
+    config.mounts += TERMINALS
     process = Process(["/probe", "tty-info"], terminal=True, console_width=91, console_height=17)
     with Container.create(root, id, config) as container:
         container.run(process)

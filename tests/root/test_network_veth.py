@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bundles import Bundle
+from bundles import Bundle, library_config
 from private_network import PrivateNetwork
 
 from seatrial.native import syscall
 from seatrial.runtime import Container, Process
-from seatrial.runtime.config import Config, Mount, Namespace, Network
-from seatrial.runtime.default_devices import with_defaults
+from seatrial.runtime.config import Config, Network
 from seatrial.runtime.errors import SyscallError
 
 pytestmark = pytest.mark.root
@@ -37,13 +36,8 @@ def network() -> Iterator[PrivateNetwork]:
 
 @pytest.fixture
 def config(bundle: Bundle) -> Config:
-    return Config(
-        oci_version="1.3.0",
-        bundle=bundle.path,
-        rootfs=bundle.rootfs,
-        namespaces=[Namespace(type=type) for type in ("ipc", "uts", "net", "pid", "mnt")],
-        mounts=[Mount(destination="/proc", source="proc", fstype="proc")],
-        devices=with_defaults([]),
+    return library_config(
+        bundle,
         networks=[
             Network(type="loopback"),
             Network(

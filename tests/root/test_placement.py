@@ -66,14 +66,6 @@ def moves(tmp_path: os.PathLike[str]) -> Iterator[Moves]:
     tracer.close()
 
 
-@pytest.fixture
-def v2(tmp_path: os.PathLike[str]) -> Iterator[V2CommandLine]:
-    line = V2CommandLine(os.path.join(tmp_path, "root"))
-    yield line
-    for id in os.listdir(line.root) if os.path.isdir(line.root) else []:
-        line("delete", "--force", id)
-
-
 def forked_by(command: list[str]) -> tuple[subprocess.CompletedProcess[str], set[int]]:
     """Run a command, and the tasks that it and its descendants forked."""
     with ProcEventSocket() as events:

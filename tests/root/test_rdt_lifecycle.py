@@ -6,12 +6,11 @@ import os
 from typing import Any
 
 import pytest
-from bundles import Bundle
+from bundles import Bundle, library_config
 from resctrl_tree import ResctrlTree
 
 from seatrial.runtime import Container, Process
-from seatrial.runtime.config import Config, Hook, IntelRdt, Mount, Namespace, Resources
-from seatrial.runtime.default_devices import with_defaults
+from seatrial.runtime.config import Config, Hook, IntelRdt, Resources
 from seatrial.runtime.errors import ConfigError, HookError, SeatrialError, StateError
 
 pytestmark = pytest.mark.root
@@ -29,15 +28,7 @@ def root(tmp_path: os.PathLike[str]) -> str:
 
 
 def config(bundle: Bundle, **rdt: Any) -> Config:
-    return Config(
-        oci_version="1.3.0",
-        bundle=bundle.path,
-        rootfs=bundle.rootfs,
-        namespaces=[Namespace(type=type) for type in ("ipc", "uts", "net", "pid", "mnt")],
-        mounts=[Mount(destination="/proc", source="proc", fstype="proc")],
-        devices=with_defaults([]),
-        intel_rdt=IntelRdt(**rdt),
-    )
+    return library_config(bundle, intel_rdt=IntelRdt(**rdt))
 
 
 def hold(*words: str) -> Process:
