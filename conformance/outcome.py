@@ -39,14 +39,14 @@ def heaviest(outcomes: Iterable[str]) -> str:
     return max(outcomes, key=OUTCOMES.index)
 
 
-def exit_status(outcomes: Iterable[str], *, fail_on_skip: bool = False) -> int:
+def exit_status(outcomes: Iterable[str]) -> int:
     """0 clean, 1 findings, 2 environment (also: nothing was executed), 3 bug; the worst that happened."""
     counts = Counter(outcomes)
     if counts[HARNESS_BUG]:
         return BUG
     if counts[ENVIRONMENT_ERROR]:
         return ENVIRONMENT
-    if any(counts[name] for name in FINDINGS) or (fail_on_skip and counts[SKIPPED]):
+    if any(counts[name] for name in FINDINGS):
         return FOUND
     if not any(counts[name] for name in EXECUTED):
         return ENVIRONMENT  # green must mean that something ran

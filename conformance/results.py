@@ -16,7 +16,8 @@ FORMAT = 1
 @dataclass(frozen=True, slots=True)
 class CaseResult:
     """One result line.  `seconds` is the case's duration, `runtime_seconds` the part of it spent inside the runtime
-    under test; `evidence` is a directory or None."""
+    under test; `evidence` is a directory or None; `failure` is `crashed` or `timeout`, None for a plain failure;
+    `expected` is what an expectation file says about the outcome, when it excuses it or is broken by it."""
 
     case: str
     requirements: tuple[str, ...]
@@ -26,6 +27,8 @@ class CaseResult:
     seconds: float
     runtime_seconds: float
     evidence: str | None
+    failure: str | None = None
+    expected: str | None = None
 
     def line(self) -> str:
         """The line of the results file."""
@@ -56,9 +59,21 @@ class Run:
                     outcomes[name].append(result.outcome)
         return {name: outcome.requirement_verdict(found) for name, found in outcomes.items()}
 
+    @property
+    def executed(self) -> int:
+        """Cases that ran to a verdict."""
+        return sum(result.outcome in outcome.EXECUTED for result in self.results)
+
+    @property
+    def missing(self) -> int:
+        """Planned cases without a result; 0 where the plan is not known, as in a stored file."""
+        return max(0, self.planned - len(self.results))
+
     def exit_status(self, *, fail_on_skip: bool = False) -> int:
-        """The exit status that this run asks for."""
-        return outcome.exit_status((result.outcome for result in self.results), fail_on_skip=fail_on_skip)
+        """The exit status that this run asks for; a skip that an expectation file excuses is no finding."""
+        status = outcome.exit_status(result.outcome for result in self.results)
+        unexcused = any(result.outcome == outcome.SKIPPED and not result.expected for result in self.results)
+        return outcome.FOUND if status == outcome.CLEAN and fail_on_skip and unexcused else status
 
 
 def read(lines: Iterable[str], source: str = "results", into: Run | None = None) -> list[Run]:

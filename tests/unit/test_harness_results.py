@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,9 +70,20 @@ def test_exit_status_is_the_worst_that_happened(outcomes: list[str], status: int
     assert outcome.exit_status(outcomes) == status
 
 
-def test_fail_on_skip_makes_a_skip_a_finding() -> None:
-    assert outcome.exit_status(["passed", "skipped"], fail_on_skip=True) == 1
-    assert outcome.exit_status(["passed"], fail_on_skip=True) == 0
+def test_fail_on_skip_makes_a_skip_a_finding_unless_it_is_expected() -> None:
+    skipped = result("a/test_a.py::test_skipped", "skipped")
+    passed = result("a/test_a.py::test_good", "passed")
+    assert Run(STAMP, [passed, skipped]).exit_status(fail_on_skip=True) == 1
+    assert Run(STAMP, [passed, skipped]).exit_status() == 0
+    assert Run(STAMP, [passed]).exit_status(fail_on_skip=True) == 0
+    assert Run(STAMP, [passed, replace(skipped, expected="no swap")]).exit_status(fail_on_skip=True) == 0
+    assert Run(STAMP, [replace(skipped, expected="no swap")]).exit_status() == 2  # nothing ran
+
+
+def test_failure_and_expectation_survive_the_file() -> None:
+    odd = replace(result("a/test_a.py::test_odd", "expected-failure"), failure="crashed", expected="known [f.toml:1]")
+    read = results.read(report.json_lines([Run(STAMP, [odd])]).splitlines())
+    assert read[0].results == [odd]
 
 
 @pytest.mark.parametrize(
