@@ -47,3 +47,9 @@ def accepted(runtime: Runtime, bundle: Bundle) -> None:
     if status != "created":
         raise Finding(f"after create the status is {status!r}")
     container.delete(force=True)
+
+
+def proper_refusal(result: Result) -> None:
+    """Finding unless an invocation refused what it was asked: an exit status, not a crash, and no program started."""
+    if result.ok or result.crashed or result.stdout:
+        raise Finding(f"no proper refusal: {result.describe()}")

@@ -102,6 +102,21 @@ def test_path_may_be_left_out(runtime: Runtime, make_bundle: Make) -> None:
 
 
 @needs("root")
+@covers(ROW + "10")
+def test_further_controllers_lead_to_the_same_place(runtime: Runtime, bundle: Bundle) -> None:
+    """The process may be attached to more controllers than resources need: in each hierarchy it is at cgroupsPath, or
+    where its caller is (config-linux.md#cgroups-path)."""
+    bundle.linux["resources"] = {}
+    callers = control_files.membership(os.getpid())
+    wanted = f"/{bundle.name}"
+    container = runtime.create(bundle)
+    elsewhere = {name: path for name, path in paths(container).items() if path not in (wanted, callers[name])}
+    assert elsewhere == {}
+    if cgroups.read_view().mode == "v2":
+        assert paths(container)[""] == wanted
+
+
+@needs("root")
 @pytest.mark.parametrize(
     "text",
     [

@@ -43,6 +43,19 @@ def test_limit(runtime: Runtime, bundle: Bundle, entry: dict[str, int], text: st
     assert f"{device} {text}" in control_files.value(container, "rdma.max").splitlines()
 
 
+@needs("root", "rdma", "cgroup2")
+@covers("config-linux/unified/22")
+def test_limit_on_v2(runtime: Runtime, bundle: Bundle) -> None:
+    """On v2 the limit is converted to rdma.max, or refused: it is not dropped (config-linux.md#unified)."""
+    runtime.prove_sane()
+    device = min(os.listdir("/sys/class/infiniband"))
+    container = runtime.create(limited(bundle, {device: {"hcaHandles": 3, "hcaObjects": 7}}), check=False)
+    if container.created.ok:
+        assert f"{device} hca_handle=3 hca_object=7" in control_files.value(container, "rdma.max").splitlines()
+    else:
+        assert not container.created.crashed, container.created.describe()
+
+
 @needs("root")
 @covers(ROW + "6")
 def test_device_that_is_not_there(make_bundle: Make, runtime: Runtime, rejected: Rejected) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,26 @@ def test_unknown_annotations_change_nothing(
     """An annotation that nobody knows has no effect on the container: config.md#annotations."""
     bundle.config["annotations"] = {"org.example.nosuch": "privileged", "com.example.nosuch/readonly": "true"}
     assert visible(report(bundle)) == visible(default_report)
+
+
+@covers("config/annotations/18")
+def test_stop_signal(runtime: Runtime, bundle: Bundle) -> None:
+    """kill without a signal sends the image's stop signal, or TERM, the command's own default: it SHOULD be the former
+    (config.md#annotations).  A signal that is named is sent whatever the annotation says."""
+    bundle.config["annotations"] = {PREFIX + "stopSignal": "SIGUSR1"}
+    container = runtime.create(bundle.probe("signal-log 10 --until HUP", report=False))
+    container.start()
+    container.wait_output('"ready"')
+    container.kill("USR2")
+    container.wait_output('"verb":"signal"')
+    if not runtime.command("kill", container.id).ok:
+        pytest.skip("kill wants a signal")
+    container.kill("HUP")
+    container.wait_status("stopped")
+    lines = [json.loads(line) for line in container.output().splitlines()]
+    numbers = [line["value"]["number"] for line in lines if line["verb"] == "signal"]
+    sent = signal.SIGUSR1 if signal.SIGUSR1 in numbers else signal.SIGTERM
+    assert numbers == [signal.SIGUSR2, sent, signal.SIGHUP]
 
 
 @covers("config/annotations/20", "config/annotations/22")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 
 import pytest
@@ -51,6 +53,23 @@ def test_ignores_unknown_properties(runtime: Runtime, make_bundle: Callable[[], 
     for place in PLACES:
         put(other.config, f"{place}x-unknown", UNKNOWN)
     assert _observe(runtime, other) == _observe(runtime, plain)
+
+
+@covers("config/extensibility/1")
+def test_may_log_unknown_properties(runtime: Runtime, bundle: Bundle) -> None:
+    """A warning about an unknown property is allowed, in the log or on the standard error; it is no error, and does not
+    get into the container's output (config.md#extensibility)."""
+    log = bundle.outside("log.json")
+    put(bundle.config, "linux.x-unknown", UNKNOWN)
+    bundle.write()
+    words = ("--log", log, "--log-format", "json", "run", "--bundle", bundle.path, bundle.name)
+    result = runtime.command(*words).check()
+    assert probe.parse(result.stdout, result)["uts"]["nodename"] == "seatrial"
+    assert [line for line in result.stdout.splitlines() if not line.startswith("{")] == []
+    if os.path.exists(log):
+        with open(log, encoding="utf-8") as file:
+            levels = [json.loads(line)["level"] for line in file]
+        assert not {"error", "fatal", "panic"} & set(levels)
 
 
 def _observe(runtime: Runtime, bundle: Bundle) -> dict[str, object]:

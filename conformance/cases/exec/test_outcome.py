@@ -10,6 +10,7 @@ import pytest
 from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import detached, executed, held
+from seatrial.conformance.checks import proper_refusal
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.probe import parse
 
@@ -153,3 +154,28 @@ class TestAffinity:
         bundle.process["execCPUAffinity"] = {"initial": "0"}
         container = held(runtime, bundle)
         assert executed(container)["affinity"] == sorted(os.sched_getaffinity(container.pid))
+
+    @covers("config/linux-process/50")
+    @pytest.mark.parametrize(
+        ("member", "text"),
+        [("final", "a"), ("final", "3-1"), ("final", "99999999"), ("initial", "0-"), ("initial", "-1")],
+    )
+    def test_bad_list(self, runtime: Runtime, bundle: Bundle, member: str, text: str) -> None:
+        """What is no list of CPUs is refused, by create or by exec."""
+        runtime.prove_sane()
+        bundle.process["execCPUAffinity"] = {"initial": "0", "final": "0", member: text}
+        container = runtime.create(bundle.probe("hold", report=False), check=False)
+        result = container.created
+        if result.ok:
+            container.start()
+            result = container.exec(PROBE, "exit", "0", check=False)
+        proper_refusal(result)
+
+    @needs("cgroup:cpuset")
+    @covers("config/linux-process/51")
+    @pytest.mark.parametrize("final", [None, ""], ids=["absent", "empty"])
+    def test_without_final_the_cgroup_decides(self, runtime: Runtime, bundle: Bundle, final: str | None) -> None:
+        """Nobody changes the mask after the move into the cgroup: it is that of the cpuset, not `initial`."""
+        bundle.process["execCPUAffinity"] = {"initial": "0", **({} if final is None else {"final": final})}
+        bundle.linux["resources"]["cpu"] = {"cpus": "1"}
+        assert executed(held(runtime, bundle))["affinity"] == [1]

@@ -10,9 +10,10 @@ import pytest
 
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
+from seatrial.conformance.checks import proper_refusal
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report
+from seatrial.conformance.probe import Report, parse
 
 Reader = Callable[..., Report]
 Rejected = Callable[..., Result]
@@ -106,9 +107,7 @@ def device(path: str, type: str = "c", major: int = 1, minor: int = 3, **members
     ],
 )
 @covers(ROW + "1")
-def test_device_of_each_type(
-    bundle: Bundle, report: Reader, type: str, shown: str, numbers: tuple[int, int]
-) -> None:
+def test_device_of_each_type(bundle: Bundle, report: Reader, type: str, shown: str, numbers: tuple[int, int]) -> None:
     """The device is of the type, with major and minor (config-linux.md#devices)."""
     bundle.linux["devices"] = [device("/dev/trial", type, *numbers)]
     entry = report(bundle).device("/dev/trial")
@@ -161,6 +160,23 @@ def test_other_file_at_the_path_is_an_error(runtime: Runtime, bundle: Bundle, re
     rejected(runtime, bundle)
     after = os.lstat(path)
     assert (after.st_mode, after.st_rdev, after.st_size) == (before.st_mode, before.st_rdev, before.st_size)
+
+
+@needs("root")
+@covers(ROW + "16")
+def test_two_paths_of_one_device(runtime: Runtime, bundle: Bundle) -> None:
+    """One device at two paths: it SHOULD NOT be asked for, and is refused, or is at both of them
+    (config-linux.md#devices)."""
+    runtime.prove_sane()
+    bundle.linux["devices"] = [device("/dev/one", minor=5), device("/dev/two", minor=5)]
+    result = runtime.run(bundle, check=False)
+    if not result.ok:
+        proper_refusal(result)
+        return
+    found = parse(result.stdout, result)
+    for path in ("/dev/one", "/dev/two"):
+        entry = found.device(path)
+        assert (entry["type"], entry["major"], entry["minor"]) == ("c", 1, 5)
 
 
 @needs("root")

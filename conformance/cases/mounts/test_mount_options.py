@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
@@ -18,7 +19,7 @@ Reader = Callable[..., Report]
 ROW = "config/linux-mount-options/"
 
 
-def option(name: str, options: list[str], present: str = "", absent: str = "", *needed: str) -> object:
+def option(name: str, options: list[str], present: str = "", absent: str = "", *needed: str) -> ParameterSet:
     """A tmpfs mounted with `options` on /mnt shows all words of `present` and none of `absent` in mountinfo."""
     marks = [covers(ROW + name), *([needs(*needed)] if needed else [])]
     return pytest.param(options, set(present.split()), set(absent.split()), marks=marks, id=" ".join(options))

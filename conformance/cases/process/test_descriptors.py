@@ -10,11 +10,16 @@ import pytest
 from seatrial.conformance import probe
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver import Runtime, flags
+from seatrial.conformance.execute import execute
 from seatrial.conformance.probe import Report
 
-LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0", "/dev/stdout": "/proc/self/fd/1",
-         "/dev/stderr": "/proc/self/fd/2"}
+LINKS = {
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+}
 
 
 @pytest.fixture
@@ -50,6 +55,39 @@ def test_program_gets_three_descriptors_through_create_and_start(
     assert sorted(entry["fd"] for entry in found["fds"]) == [0, 1, 2]
 
 
+# A caller whose descriptor 3 is the file "$0", and who names itself in LISTEN_PID as sd_listen_fds(3) wants it.
+WITH_THREE = 'exec 3<"$0"; LISTEN_PID=$$; export LISTEN_PID; exec "$@"'
+
+
+@covers("runtime-linux/file-descriptors/2")
+@pytest.mark.parametrize(
+    ("options", "env"),
+    [pytest.param({"preserve_fds": 1}, {}, id="preserve-fds"), pytest.param({}, {"LISTEN_FDS": "1"}, id="LISTEN_FDS")],
+)
+def test_further_descriptors_are_the_callers(
+    runtime: Runtime, bundle: Bundle, options: dict[str, int], env: dict[str, str]
+) -> None:
+    """A runtime may pass on descriptors that it is told of: then 3 is the caller's file, and there is no other
+    (runtime-linux.md#file-descriptors).  LISTEN_FDS may be ignored; --preserve-fds is refused or obeyed."""
+    runtime.prove_sane()
+    path = bundle.outside("socket")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("activated")
+    bundle.probe("read-fd 3").write()
+    words = ["--root", runtime.root, "run", "--bundle", bundle.path, *flags({**options}), bundle.name]
+    argv = ["sh", "-c", WITH_THREE, path, runtime.path, *words]
+    result = execute(argv, env={**runtime.env, **env}, timeout=runtime.timeout, directory=runtime.directory)
+    if options and not result.ok and not result.crashed and not result.stdout:
+        pytest.skip("the runtime has no --preserve-fds")
+    found = probe.parse(result.check().stdout, result)
+    numbers = sorted(entry["fd"] for entry in found["fds"])
+    if numbers == [0, 1, 2]:
+        assert not options, "--preserve-fds is ignored"
+        return
+    assert numbers == [0, 1, 2, 3]
+    assert found.verb("read-fd").value == "activated"
+
+
 @covers("runtime-linux/file-descriptors/3")
 def test_standard_streams_are_open(default_report: Report) -> None:
     """0, 1 and 2 are the caller's or /dev/null, never closed (runtime-linux.md#file-descriptors)."""
@@ -69,6 +107,30 @@ def test_dev_symlink(default_report: Report, path: str) -> None:
     entry = default_report["devices"].get(path)
     assert entry is not None, f"{path} is missing"
     assert (entry["type"], entry.get("text")) == ("l", LINKS[path])
+
+
+@covers("runtime-linux/dev-symbolic-links/5", "runtime-linux/dev-symbolic-links/1")
+def test_dev_symlinks_when_proc_comes_last(bundle: Bundle, report: Callable[..., Report]) -> None:
+    """What counts is whether the source exists when all mounts have been made: /proc may be the last of them
+    (runtime-linux.md#dev-symbolic-links)."""
+    mounts = bundle.config["mounts"]
+    mounts.sort(key=lambda entry: entry["destination"] == "/proc")
+    assert mounts[-1]["destination"] == "/proc"
+    devices = report(bundle)["devices"]
+    assert {path: devices.get(path, {}).get("text") for path in LINKS} == LINKS
+
+
+@covers("runtime-linux/dev-symbolic-links/5")
+def test_dev_symlinks_without_proc(runtime: Runtime, bundle: Bundle) -> None:
+    """Without a source the links are not owed: a container without /proc works, and has no link, or one that leads
+    nowhere (runtime-linux.md#dev-symbolic-links)."""
+    runtime.prove_sane()
+    bundle.without_mount("/proc")
+    bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
+    result = runtime.run(bundle.probe("readlink /dev/fd -- list /dev/fd", report=False))
+    link, entries = probe.parse(result.stdout, result).verbs
+    assert link.errno == "ENOENT" or link.value == LINKS["/dev/fd"]
+    assert not entries.ok
 
 
 @covers("config/hostname/1")

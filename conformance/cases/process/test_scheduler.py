@@ -13,6 +13,7 @@ from seatrial.conformance import cgroups, subtree
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.unsupported import report_or_skip
+from seatrial.conformance.checks import proper_refusal
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report, parse
@@ -73,7 +74,7 @@ def caller() -> Iterator[Callable[..., None]]:
         pytest.param("OTHER", -4, marks=covers(ROW + "17")),
     ],
 )
-@covers(ROW + "15", ROW + "24", ROW + "26")
+@covers(ROW + "15", ROW + "24", ROW + "26", "config/valid-values/3")
 def test_policy_of_the_fair_class(
     runtime: Runtime, bundle: Bundle, caller: Callable[..., None], policy: str, nice: int | None
 ) -> None:
@@ -229,6 +230,28 @@ def test_flag_that_keeps(
     assert {name: found[name] for name in wanted} == wanted
 
 
+@needs("root", "kernel>=5.3")
+@pytest.mark.parametrize(
+    ("flag", "bit"),
+    [
+        pytest.param("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20, marks=covers(ROW + "32"), id="UTIL_CLAMP_MIN"),
+        pytest.param("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40, marks=covers(ROW + "33"), id="UTIL_CLAMP_MAX"),
+    ],
+)
+@covers("config/valid-values/3")
+def test_utilization_clamp_is_honoured_or_refused(runtime: Runtime, bundle: Bundle, flag: str, bit: int) -> None:
+    """The flag is in force, or refused: a kernel without CONFIG_UCLAMP_TASK has no such thing.  It is not dropped
+    (config.md#linux-process).  The spec has no member for the value."""
+    runtime.prove_sane()
+    result = runtime.run(scheduler(bundle, policy="SCHED_OTHER", nice=3, flags=[flag]), check=False)
+    if result.ok:
+        found = parse(result.stdout, result)["scheduler"]
+        assert (found["nice"], found["flags"] & bit) == (3, bit)
+    else:
+        proper_refusal(result)
+        assert not runtime.state(bundle.name).ok
+
+
 @needs("root")
 @covers(ROW + "27", ROW + "28", ROW + "29", ROW + "30", ROW + "31")
 @pytest.mark.parametrize("flag", ["SCHED_FLAG_NOSUCH", "RESET_ON_FORK"])
@@ -275,7 +298,7 @@ def io_priority(bundle: Bundle, kind: str, priority: int | None) -> Bundle:
         pytest.param("IOPRIO_CLASS_IDLE", 0, marks=covers(ROW + "43"), id="IDLE"),
     ],
 )
-@covers(ROW + "38")
+@covers(ROW + "38", "config/valid-values/3")
 def test_io_priority(
     runtime: Runtime, bundle: Bundle, caller_io_priority: Callable[[int, int], None], kind: str, priority: int
 ) -> None:
