@@ -18,7 +18,7 @@ import compile as native_programs  # noqa: E402  (native/compile.py)
 
 FOLDERS = ("native", "runtime", "conformance", "fuzz", "vm")
 C_FOLDERS = ("executor", "probe", "bindings", "bin", "build")
-DATA = ["py.typed", "*.pyi", "*.toml", "*.json", "*.html", "*.j2", "*.md"]
+DATA = ["py.typed", "*.pyi", "*.toml", "*.json", "*.html", "*.j2", "*.css", "*.js", "*.md"]
 
 
 def packages() -> list[str]:

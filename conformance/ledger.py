@@ -13,6 +13,7 @@ from seatrial.conformance.errors import HarnessBug
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ledger.toml")
 SPEC_VERSION = "1.3.0"  # the tag that ledger.toml was walked from (v1.3.0-15-g6999a89)
+SPEC_COMMIT = "6999a89"
 
 LEVELS = ("MUST", "MUST NOT", "REQUIRED", "SHOULD", "SHOULD NOT", "RECOMMENDED", "NOT RECOMMENDED", "MAY", "OPTIONAL")
 SUBJECTS = ("runtime", "config", "hook", "bundle", "caller")

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from seatrial.conformance import outcome, summary
 from seatrial.conformance.driver import INSANE
+from seatrial.conformance.results import fact
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -82,12 +83,12 @@ class Progress:
 
 def header(stamp: dict[str, Any]) -> str:
     """What is tested, where, in two lines."""
-    runtime, host, cgroup = stamp["runtime"], stamp["host"], stamp["cgroup"]
-    where = "in the airlock" if stamp["airlock"] else "without an airlock"
+    where = "in the airlock" if stamp.get("airlock") else "without an airlock"
+    name = fact(stamp, "runtime", "name", default="no version text")
     return (
-        f"{runtime['name'] or 'no version text'}  {runtime['path']}  {runtime['digest'][:19]}\n"
-        f"runtime-spec {stamp['spec']}, profile {stamp['profile']}, {stamp['privilege']}, cgroup {cgroup['view']}, "
-        f"kernel {host['kernel']}, {where}"
+        f"{name}  {fact(stamp, 'runtime', 'path')}  {fact(stamp, 'runtime', 'digest')[:19]}\n"
+        f"runtime-spec {fact(stamp, 'spec')}, profile {fact(stamp, 'profile')}, {fact(stamp, 'privilege')}, "
+        f"cgroup {fact(stamp, 'cgroup', 'view')}, kernel {fact(stamp, 'host', 'kernel')}, {where}"
     )
 
 

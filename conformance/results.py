@@ -37,12 +37,15 @@ class CaseResult:
 
 @dataclass(slots=True)
 class Run:
-    """One runtime's run: its stamp and its results."""
+    """One runtime's run: its stamp and its results.  `source` is the file that they were read from; `cut` says that it
+    ends in the middle of a line."""
 
     stamp: dict[str, Any]
     results: list[CaseResult] = field(default_factory=list)
     planned: int = 0
     end: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    cut: bool = False
 
     @property
     def name(self) -> str:
@@ -76,6 +79,16 @@ class Run:
         return outcome.FOUND if status == outcome.CLEAN and fail_on_skip and unexcused else status
 
 
+def fact(stamp: dict[str, Any], *path: str, default: str = "unknown") -> str:
+    """A member of a stamp as text; `default` where it is missing or null."""
+    value: Any = stamp
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or default
+    return default if value is None else str(value)
+
+
 def read(lines: Iterable[str], source: str = "results", into: Run | None = None) -> list[Run]:
     """The runs in a results file, which may hold several: each stamp starts one.
 
@@ -89,16 +102,13 @@ def read(lines: Iterable[str], source: str = "results", into: Run | None = None)
             entry = json.loads(line)
             kind = entry.pop("kind")
             if kind == "stamp":
-                runs.append(Run(entry))
+                runs.append(Run(entry, source=source))
             elif kind == "plan":
                 runs[-1].planned = int(entry["cases"])
             elif kind == "end":
                 runs[-1].end = entry
             elif kind == "result":
-                entry["requirements"] = tuple(entry["requirements"])
-                result = CaseResult(**entry)
-                outcome.OUTCOMES.index(result.outcome)
-                runs[-1].results.append(result)
+                runs[-1].results.append(_result(entry))
             else:
                 raise ValueError(f"unknown kind {kind!r}")
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
@@ -106,10 +116,53 @@ def read(lines: Iterable[str], source: str = "results", into: Run | None = None)
     return runs
 
 
+def _result(entry: dict[str, Any]) -> CaseResult:
+    """A result line without the members that a later release may have added; ValueError, TypeError or KeyError when one
+    of ours is missing or of another type."""
+    evidence = entry["evidence"]
+    result = CaseResult(
+        case=_text(entry["case"]),
+        requirements=tuple(_text(name) for name in entry["requirements"]),
+        outcome=outcome.OUTCOMES[outcome.OUTCOMES.index(entry["outcome"])],
+        profile=_text(entry["profile"]),
+        reason=_text(entry["reason"]),
+        seconds=float(entry["seconds"]),
+        runtime_seconds=float(entry["runtime_seconds"]),
+        evidence=None if evidence is None else _text(evidence),
+    )
+    if not (0 <= result.seconds < float("inf") and 0 <= result.runtime_seconds < float("inf")):
+        raise ValueError("seconds must be finite and not negative")
+    return result
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a string is expected, not {value!r}")
+    return value
+
+
 def read_file(path: str) -> list[Run]:
-    """The runs in the results file at `path`; EnvironmentProblem when it cannot be read."""
+    """The runs in the results file at `path`; EnvironmentProblem when it cannot be read.
+
+    A last line without its newline that is no JSON was cut off (a full disk, a killed run): it marks its run as cut.
+    """
     try:
         with open(path, encoding="utf-8") as file:
-            return read(file, path)
+            lines = file.readlines()
     except OSError as error:
         raise EnvironmentProblem(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise EnvironmentProblem(f"{path}: not a seatrial results file: {error}") from error
+    cut = len(lines) > 1 and not lines[-1].endswith("\n") and not _is_json(lines[-1])
+    runs = read(lines[:-1] if cut else lines, path)
+    if cut and runs:
+        runs[-1].cut = True
+    return runs
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

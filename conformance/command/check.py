@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     """Judge each runtime, print a summary of each, write the reports."""
     from seatrial.conformance.check import CASES, Selection, check
     from seatrial.conformance.progress import Progress, print_summary
-    from seatrial.conformance.report import write_reports
+    from seatrial.conformance.report.views import write_reports
     from seatrial.conformance.session import resolve_runtime
 
     if options.list:
