@@ -69,7 +69,7 @@ class Run:
 
     @property
     def missing(self) -> int:
-        """Planned cases without a result; 0 where the plan is not known, as in a stored file."""
+        """Planned cases without a result; 0 where the plan is not known."""
         return max(0, self.planned - len(self.results))
 
     def exit_status(self, *, fail_on_skip: bool = False) -> int:
@@ -119,7 +119,7 @@ def read(lines: Iterable[str], source: str = "results", into: Run | None = None)
 def _result(entry: dict[str, Any]) -> CaseResult:
     """A result line without the members that a later release may have added; ValueError, TypeError or KeyError when one
     of ours is missing or of another type."""
-    evidence = entry["evidence"]
+    evidence = entry["evidence"]  # unlike the last two, always there
     result = CaseResult(
         case=_text(entry["case"]),
         requirements=tuple(_text(name) for name in entry["requirements"]),
@@ -129,10 +129,17 @@ def _result(entry: dict[str, Any]) -> CaseResult:
         seconds=float(entry["seconds"]),
         runtime_seconds=float(entry["runtime_seconds"]),
         evidence=None if evidence is None else _text(evidence),
+        failure=_optional(entry, "failure"),
+        expected=_optional(entry, "expected"),
     )
     if not (0 <= result.seconds < float("inf") and 0 <= result.runtime_seconds < float("inf")):
         raise ValueError("seconds must be finite and not negative")
     return result
+
+
+def _optional(entry: dict[str, Any], name: str) -> str | None:
+    value = entry.get(name)
+    return None if value is None else _text(value)
 
 
 def _text(value: object) -> str:

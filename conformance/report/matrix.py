@@ -13,6 +13,7 @@ from seatrial.conformance import ledger, outcome, summary
 from seatrial.conformance.report.columns import Column
 from seatrial.conformance.report.render import evidence_link, spec_link
 from seatrial.conformance.report.text import visible
+from seatrial.conformance.results import CaseResult
 
 FOREIGN = "not in this ledger"
 SHORT = {
@@ -121,6 +122,12 @@ def _counts(outcomes: dict[str, str], names: dict[str, None]) -> str:
     return f"{bad} of {len(found)}" if bad and len(found) > 1 else ""
 
 
+def _reason(result: CaseResult) -> str:
+    how = f"{result.failure}: " if result.failure else ""
+    expected = f"\nexpected: {result.expected}" if result.expected else ""
+    return how + result.reason + expected
+
+
 def _results(column: Column, cases: Texts, texts: Texts, page: str) -> list[Any]:
     """By the number of the case: 0 where the column has no result, else [outcome, seconds], followed by the numbers of
     reason, link and directory of the evidence where there are some."""
@@ -131,7 +138,7 @@ def _results(column: Column, cases: Texts, texts: Texts, page: str) -> list[Any]
             continue  # it covers nothing
         line: list[Any] = [outcome.OUTCOMES.index(result.outcome), round(result.seconds, 2)]
         if result.reason or result.evidence:
-            line.append(texts.number(visible(result.reason)))
+            line.append(texts.number(visible(_reason(result))))
         if result.evidence:
             line.append(texts.number(evidence_link(result.evidence, page)))
             line.append(texts.number(visible(result.evidence)))
