@@ -84,7 +84,7 @@ def test_fail_on_skip_makes_a_skip_a_finding_unless_it_is_expected() -> None:
 
 def test_failure_and_expectation_survive_the_file() -> None:
     odd = replace(result("a/test_a.py::test_odd", "expected-failure"), failure="crashed", expected="known [f.toml:1]")
-    read = results.read(report.json_lines([Run(STAMP, [odd])]).splitlines())
+    read = results.read(view([Run(STAMP, [odd])], "json", "x").splitlines())
     assert read[0].results == [odd]
 
 
