@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 from seatrial.conformance import outcome
-from seatrial.conformance.command import check, ledger, replay, report
+from seatrial.conformance.command import check, ledger, museum, replay, report
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
 
 INTERRUPTED = 130  # as shells report SIGINT
-COMMANDS = (check, replay, report, ledger)  # in the order of the help text; each imports what it needs when it runs
+# In the order of the help text; each imports what it needs when it runs.
+COMMANDS = (check, replay, report, ledger, museum)
 
 
 def parser() -> argparse.ArgumentParser:

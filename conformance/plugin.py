@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from seatrial.conformance import case as case_module
-from seatrial.conformance import checks, ledger, needs
+from seatrial.conformance import checks, ledger, museum, needs
 from seatrial.conformance.airlock import VIEW_ENV
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.driver import DEFAULT_TIMEOUT, Runtime
@@ -120,6 +120,12 @@ def check_marks(item: pytest.Item) -> None:
     for name in mark_words(item, "profile"):
         if name not in case_module.PROFILES:
             raise HarnessBug(f"unknown profile {name!r}")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """-k finds cases by the museum's exhibits too."""
+    if is_case(item):
+        item.extra_keyword_matches.update(museum.keywords(case_id(item)))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ import network_mutants
 import parent_mutants
 import pause_mutants
 import plan_mutants
+import security_mutants
 from planting import Mutant
 
 TABLE = (
@@ -19,5 +20,6 @@ TABLE = (
     *pause_mutants.TABLE,
     *exec_mutants.TABLE,
     *limit_mutants.TABLE,
+    *security_mutants.TABLE,
 )
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in TABLE}
