@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 PLACEMENT = "exec/test_placement.py::"
 PROCESS = "exec/test_process.py::"
 OUTCOME = "exec/test_outcome.py::"
+OPTIONS = "exec/test_options.py::"
+DOCUMENT = "exec/test_document.py::"
+MANY = "exec/test_many.py::"
 
 
 def _nowhere(_real: Callable[..., Any], entry: Any) -> None:
@@ -74,7 +77,113 @@ def _pid_of_init(real: Callable[[str, int], None], path: str, _pid: int) -> None
     real(path, os.getppid())
 
 
+def _sub_cgroups_forgotten(real: Callable[[list[str]], dict[str, str]], words: list[str]) -> dict[str, str]:
+    if real(words):
+        applied()
+    return {}
+
+
+def _one_more(real: Callable[[int], list[int]], count: int) -> list[int]:
+    """Descriptors to keep, and the one behind them."""
+    found = real(count)
+    if found:
+        applied()
+        found.append(found[-1] + 1)
+    return found
+
+
+def _file_left(real: Callable[..., int], context: Any, options: Any, arguments: list[str]) -> int:
+    """main that leaves a file in the container's state directory."""
+    import os
+
+    applied()
+    with open(os.path.join(context.root, arguments[0], f"exec-{os.getpid()}"), "w", encoding="ascii"):
+        pass
+    return real(context, options, arguments)
+
+
+def _failure_is_one(real: Callable[..., int], context: Any, *rest: Any) -> int:
+    """main whose own failures have status 1."""
+    from seatrial.runtime.errors import SeatrialError
+
+    try:
+        return real(context, *rest)
+    except SeatrialError as error:
+        applied()
+        context.log.error(str(error))
+        return 1
+
+
+def _signals_kept(real: Callable[..., None], *arguments: Any) -> None:
+    """Process.signal that tells nobody."""
+    applied()
+
+
+def _created_only_running(real: Callable[..., None], container: Any, process: Any, **options: Any) -> None:
+    from seatrial.runtime.errors import StateError
+
+    if container.status() == "created":
+        applied()
+        raise StateError("not running")
+    real(container, process, **options)
+
+
 TABLE = (
+    Mutant(
+        "exec-umask-ignored",
+        "exec leaves the umask of the caller",
+        exec_plan(dropped("umask")),
+        OPTIONS + "test_umask_is_the_containers",
+        DOCUMENT + "test_umask",
+    ),
+    Mutant(
+        "exec-scheduler-ignored",
+        "exec --process ignores scheduler",
+        exec_plan(dropped("scheduler")),
+        DOCUMENT + "test_scheduler",
+    ),
+    Mutant(
+        "exec-io-priority-ignored",
+        "exec --process ignores ioPriority",
+        exec_plan(dropped("io_priority")),
+        DOCUMENT + "test_io_priority",
+    ),
+    Mutant(
+        "exec-sub-cgroup-ignored",
+        "exec --cgroup is taken and forgotten",
+        replaced("cli.exec_process:parse_sub_cgroups", _sub_cgroups_forgotten),
+        PLACEMENT + "test_a_cgroup_below_the_containers",
+    ),
+    Mutant(
+        "exec-one-descriptor-too-many",
+        "exec --preserve-fds N passes N + 1 descriptors",
+        replaced("cli.exec_process:preserved", _one_more),
+        OPTIONS + "test_preserved_descriptors",
+    ),
+    Mutant(
+        "exec-leaves-a-file",
+        "each exec leaves a file in the state directory",
+        replaced("cli.exec:main", _file_left),
+        MANY + "test_thirty_two_at_once",
+    ),
+    Mutant(
+        "exec-status-one-for-not-found",
+        "exec returns 1 when the program is not there",
+        replaced("cli.exec:main", _failure_is_one),
+        OPTIONS + "test_status_of_what_is_not_found[nosuch]",
+    ),
+    Mutant(
+        "exec-refuses-created-containers",
+        "exec wants a running container",
+        replaced("container:Container.exec", _created_only_running),
+        MANY + "test_created_container_starts_afterwards",
+    ),
+    Mutant(
+        "exec-keeps-signals",
+        "exec in the foreground passes no signal on",
+        replaced("process:Process.signal", _signals_kept),
+        OPTIONS + "test_signals_are_passed_on",
+    ),
     Mutant(
         "exec-outside-the-cgroup",
         "exec leaves its process in the runtime's cgroups",

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import signal
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.driver import Container, Runtime
 from seatrial.conformance.errors import Finding
+from seatrial.conformance.execute import Result, execute
 from seatrial.conformance.probe import Report, parse
+
+T = TypeVar("T")
 
 
 def held(runtime: Runtime, bundle: Bundle) -> Container:
@@ -60,3 +65,27 @@ def detached(container: Container, *args: str, **options: Any) -> Iterator[int]:
             os.kill(pid, signal.SIGTERM)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
+
+
+def documented(container: Container, document: dict[str, Any], **options: Any) -> Result:
+    """`exec --process FILE`: a program that a document describes."""
+    path = container.bundle.outside("process.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    return container.exec(process=path, **options)
+
+
+def redirected(container: Container, redirections: str, *words: str) -> Result:
+    """`exec` with the standard streams that a shell gives it: "3<FILE", "<&-"."""
+    runtime = container.runtime
+    argv = ["/bin/sh", "-c", f'exec "$@" {redirections}', "sh", runtime.path, "--root", runtime.root, "exec", *words]
+    result = execute(argv, env=runtime.env, timeout=runtime.timeout, directory=runtime.directory)
+    runtime.journal.append(result)
+    runtime.seconds += result.seconds
+    return result
+
+
+def at_once(count: int, call: Callable[[int], T], lanes: int = 0) -> list[T]:
+    """call(0) to call(count - 1), side by side (at most `lanes` at a time); the results in that order."""
+    with ThreadPoolExecutor(lanes or count) as pool:
+        return list(pool.map(call, range(count)))

@@ -99,6 +99,59 @@ def test_a_cgroup_beside_the_containers_is_out_of_reach(runtime: Runtime, bundle
         os.rmdir(sibling)
 
 
+@needs("root")
+@covers(ROW + "3")
+def test_a_cgroup_below_the_containers(runtime: Runtime, bundle: Bundle) -> None:
+    """--cgroup SUB on v2, CONTROLLER:SUB on v1: the process is there from its first instruction on, and in every other
+    hierarchy where init is; one that does not exist is an error."""
+    bundle.without_namespace("cgroup")
+    container = held(runtime, bundle)
+    view = cgroups.read_view()
+    wanted = inits(container)
+    chosen = "" if view.mode == "v2" else "memory"
+    if chosen not in wanted:
+        pytest.skip("needs the memory controller")
+    mount_point = view.v1[chosen] if chosen else view.v2
+    assert mount_point is not None
+    directory = os.path.join(mount_point + wanted[chosen], "sub")
+    os.mkdir(directory)
+    prefix = f"{chosen}:" if chosen else ""
+    try:
+        found = in_view(at_first(executed(container, cgroup=prefix + "sub")))
+        below = wanted[chosen] + "/sub"
+        # Controllers that are mounted together are one hierarchy.
+        assert found == {name: below if view.v1.get(name) == view.v1.get(chosen) else wanted[name] for name in wanted}
+        result = container.exec(PROBE, "exit", "0", check=False, cgroup=prefix + "missing")
+        assert not result.ok, result.describe()
+        assert not os.path.exists(os.path.join(os.path.dirname(directory), "missing"))
+    finally:
+        os.rmdir(directory)
+
+
+@needs("root", "cgroup2")
+@covers(ROW + "3")
+def test_an_init_whose_first_cgroup_is_gone(runtime: Runtime, bundle: Bundle) -> None:
+    """Somebody moved init elsewhere and removed the cgroup that create had made: the new process is put where init is
+    (runc 5101)."""
+    view = cgroups.read_view()
+    if view.mode != "v2" or view.v2 is None:
+        pytest.skip("needs a v2 view")
+    bundle.without_namespace("cgroup")
+    container = held(runtime, bundle)
+    old = view.v2 + inits(container)[""]
+    new = f"{old}-moved"
+    os.mkdir(new)
+    try:
+        with open(os.path.join(new, "cgroup.procs"), "w", encoding="ascii") as file:
+            file.write(str(container.pid))
+        os.rmdir(old)
+        assert in_view(at_first(executed(container))) == inits(container)
+    finally:
+        container.kill("KILL", check=False)
+        container.wait()
+        os.rmdir(new)
+
+
 @covers(*(f"config-linux/namespaces/{row}" for row in (2, 3, 4, 5, 6, 8)))
 def test_namespaces_are_those_of_init(runtime: Runtime, bundle: Bundle) -> None:
     """The process is in every namespace of the container's init, and leads a session of its own there."""

@@ -1,0 +1,40 @@
+"""One running container for the cases of a module that do not change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.cases import shared
+from seatrial.conformance.cases.exec.executing import held
+from seatrial.conformance.driver import Container, Runtime
+
+UID, GID, GROUPS, UMASK, SCORE = 11, 12, [13, 14], 0o077, 123
+
+
+def make(runtime: Runtime, bundle: Bundle) -> Container:
+    """A container whose process differs in everything from what a careless `exec` would give."""
+    bundle.process["user"] = {"uid": UID, "gid": GID, "additionalGids": GROUPS, "umask": UMASK}
+    bundle.process["oomScoreAdj"] = SCORE
+    bundle.process["noNewPrivileges"] = False
+    bundle.process["env"] = ["PATH=/bin", "KEPT=yes"]
+    bundle.process["cwd"] = "/srv"
+    bundle.directory("/srv", 0o777)
+    return held(runtime, bundle)
+
+
+@pytest.fixture(scope="module")
+def lasting_container(request: pytest.FixtureRequest) -> Iterator[Container]:
+    """The container that outlives the cases."""
+    with shared.lasting(request.config, make) as container:
+        yield container
+
+
+@pytest.fixture
+def container(lasting_container: Container, runtime: Runtime, make_bundle: Callable[[], Bundle]) -> Container:
+    """The module's container; one of the case's own where an earlier case has lost it."""
+    if shared.alive(lasting_container):
+        return shared.bring_in(runtime, lasting_container)
+    return make(runtime, make_bundle())

@@ -1,0 +1,46 @@
+"""One container for many cases: it is there before each of them and after it, and none of them changes it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from seatrial.conformance import plugin
+from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.driver import Container, Runtime
+
+
+@contextlib.contextmanager
+def lasting(config: pytest.Config, make: Callable[[Runtime, Bundle], Container]) -> Iterator[Container]:
+    """For a fixture of scope "module": the container that `make` creates from a bundle of its own, deleted at the end.
+    A fixture of a single case has to be made after it, so that the watch for leaks counts it as there before.  Finding
+    when it cannot be made."""
+    session = plugin.session_of(config)
+    bundle = session.workshop.bundle()
+    runtime = session.runtime
+    container: Container | None = None
+    before = len(runtime.containers)
+    try:
+        container = make(runtime, bundle)
+        yield container
+    finally:
+        for made in runtime.containers[before:] if container is None else [container]:
+            made.discard()
+        session.workshop.remove(bundle)
+
+
+def alive(container: Container) -> bool:
+    """Whether the container's first process is there: a runtime under test may have ended it in an earlier case."""
+    try:
+        with open(f"/proc/{container.pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(") ", 1)[1][0] not in "ZX"
+    except (OSError, IndexError):
+        return False
+
+
+def bring_in(runtime: Runtime, container: Container) -> Container:
+    """The same container for the runtime of a case: its creation comes first in the journal, and so in the evidence."""
+    runtime.journal.insert(0, container.created)
+    return container
