@@ -30,14 +30,16 @@ NAMESPACES = syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS
 # too old for idmapped mounts, which cases ask for.
 TMPFS_WITH_IDMAP = (6, 3)
 FIRST_PID = 300  # where pids of the command begin, after its init
+INSIDE_ENV = "SEATRIAL_AIRLOCK"  # set for the command: whoever finds it need not open another
 VIEW_ENV = "SEATRIAL_CGROUP_VIEW"  # how pytest's workers learn which view to confine themselves to
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to run.  `view` is one of confine.VIEWS; `trial` is the command line of a runtime to ask, for view "auto",
-    whether it can work in a hybrid view; `lifeline` and `keep` are descriptors; `workdir` is removed at the end; `log`
-    takes the command's output."""
+    whether it can work in a hybrid view; `lifeline` and `keep` are descriptors; `workdir` is removed at the end, the
+    directory around it when the asking process went away; `log` takes the command's output (None: it goes where ours
+    goes)."""
 
     command: list[str]
     view: str
@@ -45,21 +47,26 @@ class Request:
     lifeline: int
     keep: list[int]
     workdir: str
-    log: str
+    log: str | None
+
+    def output(self) -> int | None:
+        """A descriptor for the command's output, None to inherit ours."""
+        return None if self.log is None else os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
 
 
 def open_airlock(request: Request, env: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start the janitor, or an ordinary user's custodian (custody.py).
 
-    Its exit status is the command's, or 2 with a reason on its standard error."""
+    Its exit status is the command's, or 2 with a reason on its standard error (a pipe, if the output goes to a log).
+    """
     module = "airlock" if os.geteuid() == 0 else "custody"
     argv = [sys.executable, "-m", f"seatrial.conformance.{module}", json.dumps(asdict(request))]
     return subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=None if request.log is None else subprocess.PIPE,
         pass_fds=[request.lifeline, *request.keep],
-        env=env,
+        env={**env, INSIDE_ENV: "1"},
         start_new_session=True,  # a Ctrl-C is for the asking process alone
     )
 
@@ -78,7 +85,7 @@ def janitor(request: Request) -> int:
             _in_child(lambda: doorkeeper(request, subtree, mode))
         status, alone = wait(child, request.lifeline)
         if alone:
-            shutil.rmtree(os.path.dirname(request.log), ignore_errors=True)
+            shutil.rmtree(os.path.dirname(request.workdir), ignore_errors=True)
         return status
     finally:
         left = subtree.destroy()
@@ -116,17 +123,17 @@ def init(request: Request, subtree: Subtree, mode: str) -> int:
         raise EnvironmentProblem(f"cannot prepare the airlock: {error}") from error
     if request.view == "auto" and mode == "hybrid" and request.runtime is not None:
         mode = _settle_view(request.runtime, request.workdir, subtree)
-    with open(request.log, "ab") as log:
-        _skip_low_pids()
-        process = subprocess.Popen(
-            request.command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, VIEW_ENV: mode},
-            pass_fds=request.keep,
-        )
-    for number in request.keep:
+    log = request.output()
+    _skip_low_pids()
+    process = subprocess.Popen(
+        request.command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env={**os.environ, VIEW_ENV: mode},
+        pass_fds=request.keep,
+    )
+    for number in (*request.keep, *([] if log is None else [log])):
         os.close(number)
     while True:
         pid, status = os.waitpid(-1, 0)

@@ -19,6 +19,7 @@ from seatrial.conformance.results import Run
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
 USAGE = 4  # pytest's exit status for a malformed option, such as -k
+STOPPED = 2  # pytest's exit status when -x stops an xdist run
 NO_CASES = 5  # pytest's exit status when nothing was selected
 PYTEST_DONE = (0, 1, NO_CASES)  # everything else: interrupted, internal error, usage, or our own pytest.exit()
 
@@ -36,11 +37,20 @@ class Selection:
     view: str = "auto"
     timeout: float = 10.0
     evidence: str | None = None
+    expect: tuple[str, ...] = ()
+    repeat: int = 1
+    maxfail: int = 0  # stop after so many findings; 0: never
+    last_failed: str | None = None  # a directory that remembers what failed; with `only_last_failed` those run alone
+    only_last_failed: bool = False
 
 
 def pytest_command(selection: Selection, workdir: str, results_path: str) -> list[str]:
     """The command line of pytest for a selection: no other plugins, no configuration file of whoever calls us."""
-    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", HERE, "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", HERE]
+    if selection.last_failed:
+        command += ["-o", f"cache_dir={selection.last_failed}", *(["--lf"] if selection.only_last_failed else [])]
+    else:
+        command += ["-p", "no:cacheprovider"]
     command += ["-p", "seatrial.conformance.plugin", "--strict-markers", "--color=no", "-q"]
     command += ["--tb=native"]  # the others parse a source file for each of their frames, which takes most of the time
     if selection.workers > 1:
@@ -53,6 +63,12 @@ def pytest_command(selection: Selection, workdir: str, results_path: str) -> lis
         command += ["-k", selection.keyword]
     if selection.shard:
         command += ["--shard", selection.shard]
+    for name in selection.expect:
+        command += ["--expect", name]
+    if selection.repeat > 1:
+        command += ["--repeat", str(selection.repeat)]
+    if selection.maxfail:
+        command += [f"--maxfail={selection.maxfail}"]
     return [*command, *selection.tests]
 
 
@@ -101,11 +117,21 @@ def check(selection: Selection, listen: Callable[[dict[str, Any]], None]) -> Run
         if "process" in locals():
             process.wait()
         shutil.rmtree(base, ignore_errors=True)
-    return _judge_end(run, status, text, (complaint or b"").decode("utf-8", "replace").strip())
+    return _judge_end(selection, run, status, text, (complaint or b"").decode("utf-8", "replace").strip())
 
 
-def _judge_end(run: Run | None, status: int, log: str, complaint: str) -> Run:
-    if run is not None and status in PYTEST_DONE and run.end and (run.results or status == NO_CASES):
+def stopped_early(selection: Selection, run: Run) -> bool:
+    """Whether -x or --maxfail ended the run."""
+    bad = sum(result.outcome in (*outcome.FINDINGS, *outcome.TROUBLE) for result in run.results)
+    return 0 < selection.maxfail <= bad
+
+
+def _judge_end(selection: Selection, run: Run | None, status: int, log: str, complaint: str) -> Run:
+    done = (*PYTEST_DONE, STOPPED) if run is not None and stopped_early(selection, run) else PYTEST_DONE
+    complained = run is not None and any(result.outcome == outcome.ENVIRONMENT_ERROR for result in run.results)
+    if complained and status == outcome.ENVIRONMENT:  # the recorder has said why
+        done = (*done, status)
+    if run is not None and status in done and run.end and (run.results or status == NO_CASES):
         if status == NO_CASES:
             raise EnvironmentProblem("no case matches the selection")
         return run

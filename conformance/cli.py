@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -12,6 +13,7 @@ from seatrial.conformance.command import check, ledger, museum, replay, report
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
 
 INTERRUPTED = 130  # as shells report SIGINT
+TERMINATED = 143  # and SIGTERM
 # In the order of the help text; each imports what it needs when it runs.
 COMMANDS = (check, replay, report, ledger, museum)
 
@@ -26,6 +28,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+class Terminated(BaseException):
+    """SIGTERM: like Ctrl-C, the run is ended and everything removed before we go."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; the exit status."""
     options = parser().parse_args(argv)
@@ -38,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().print_help()
         return outcome.ENVIRONMENT
     action: Callable[[argparse.Namespace], int] = options.action
+    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         return action(options)
     except EnvironmentProblem as error:
@@ -49,9 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("seatrial: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Terminated:
+        print("seatrial: terminated", file=sys.stderr)
+        return TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return outcome.ENVIRONMENT
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 if __name__ == "__main__":

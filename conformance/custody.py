@@ -33,16 +33,16 @@ def custodian(request: Request) -> int:
         signal.signal(number, signal.SIG_IGN)  # only the lifeline ends us: cleaning up must not be interrupted
     syscall.prctl(syscall.PR_SET_CHILD_SUBREAPER, 1)
     try:
-        with open(request.log, "ab") as log:
-            process = subprocess.Popen(
-                request.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=request.keep
-            )
-        for descriptor in request.keep:
+        log = request.output()
+        process = subprocess.Popen(
+            request.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=request.keep
+        )
+        for descriptor in (*request.keep, *([] if log is None else [log])):
             os.close(descriptor)
         status, alone = airlock.wait(process.pid, request.lifeline)
         process.returncode = status  # it has been reaped
         if alone:
-            shutil.rmtree(os.path.dirname(request.log), ignore_errors=True)
+            shutil.rmtree(os.path.dirname(request.workdir), ignore_errors=True)
         return status if status >= 0 else 128 - status
     finally:
         for pid in end_children():

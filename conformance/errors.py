@@ -11,6 +11,10 @@ class RuntimeTimeout(Finding):
     """An invocation of the runtime did not end within its time limit and was killed."""
 
 
+class CaseTimeout(Finding):
+    """A case as a whole took too long: it waited for something that the runtime never brought about."""
+
+
 class EnvironmentProblem(Exception):  # noqa: N818
     """The host (kernel, privilege, file system, missing program) keeps the harness from judging: no verdict."""
 

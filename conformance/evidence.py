@@ -31,7 +31,8 @@ def collect(
 
     `case` is what `seatrial replay` needs (case, requirements, profile, runtime, view); `failure` the traceback.
     """
-    directory = os.path.join(base, slug(case["case"]))
+    again = f"-repeat{case['repetition']}" if case.get("repetition") else ""
+    directory = os.path.join(base, slug(case["case"]) + again)
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     _write(directory, CASE_FILE, json.dumps(case, indent=1) + "\n")

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 from seatrial.conformance import case as case_module
-from seatrial.conformance import checks, ledger, museum, needs
+from seatrial.conformance import checks, expect, ledger, museum, needs, repeat
 from seatrial.conformance.airlock import VIEW_ENV
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.driver import DEFAULT_TIMEOUT, Runtime
-from seatrial.conformance.errors import EnvironmentProblem, Finding, HarnessBug
+from seatrial.conformance.errors import CaseTimeout, EnvironmentProblem, HarnessBug
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report
 from seatrial.conformance.session import Session, run_report
 
 CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
+PACKAGE = "seatrial.conformance"
 CASE_TIMEOUTS = 6  # a case may take as long as so many timeouts of the runtime
 MARKERS = (
     "covers(*ids): ledger ids that the case verifies",
@@ -36,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--runtime", metavar="PATH", help="the runtime under test (default: seatrial-runtime beside the interpreter)")
     add("--profile", choices=(*case_module.PROFILES, "all"), default="spec", help="which verdict to give")
     add("--shard", metavar="I/N", help="only the I-th of N parts of the cases")
+    add("--expect", metavar="FILE", action="append", default=[], help="known failures, again for more (docs/gating.md)")
+    add("--repeat", metavar="N", type=int, default=1, help="run each case N times; passes among failures are flaky")
     limit = f"limit for one invocation of the runtime (default: {DEFAULT_TIMEOUT:g})"
     add("--runtime-timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS", help=limit)
     add("--workdir", metavar="DIR", help="where bundles are made (default: /tmp)")
@@ -52,7 +55,30 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.importmode = "importlib"
     parse_shard(config.getoption("shard"))
     check_keyword(config.option.keyword)
+    if config.getoption("repeat") < 1:
+        raise pytest.UsageError("--repeat: a number above 0 is expected")
+    limit = config.getoption("runtime_timeout")
+    if not 0 < limit < float("inf"):
+        raise pytest.UsageError(f"--runtime-timeout {limit:g}: seconds above 0 are expected")
+    try:
+        config.stash[_EXPECTATIONS] = expect.load(config.getoption("expect"))
+    except EnvironmentProblem as error:
+        raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(Recorder(config), "seatrial-recorder")
+
+
+_EXPECTATIONS = pytest.StashKey[list[expect.Expectation]]()
+_STALE = pytest.StashKey[list[str]]()
+
+
+def expectations(config: pytest.Config) -> list[expect.Expectation]:
+    """The entries of all expectation files."""
+    return config.stash[_EXPECTATIONS]
+
+
+def stale_expectations(config: pytest.Config) -> list[str]:
+    """Complaints about entries that are about no case; none when not all cases were collected."""
+    return config.stash.get(_STALE, [])
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
@@ -101,7 +127,28 @@ def is_case(item: pytest.Item) -> bool:
 
 def case_id(item: pytest.Item) -> str:
     """The stable name of a case: its path below cases/, `::`, its name."""
-    return f"{os.path.relpath(str(item.path), CASES)}::{item.nodeid.partition('::')[2]}"
+    return f"{os.path.relpath(str(item.path), CASES)}::{repeat.without(item.nodeid.partition('::')[2])}"
+
+
+def repetition(item: pytest.Item) -> int | None:
+    """Which repetition of its case an item is, from 1; None without --repeat."""
+    found = getattr(item, "callspec", None)
+    return found.indices[repeat.FIXTURE] + 1 if found is not None and repeat.FIXTURE in found.indices else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeat each case, as pytest-repeat does: by a parameter that nobody looks at."""
+    times = metafunc.config.getoption("repeat")
+    if times > 1:
+        metafunc.fixturenames.append(repeat.FIXTURE)
+        names = repeat.parameters(times)
+        metafunc.parametrize(repeat.FIXTURE, range(times), ids=names, indirect=True)
+
+
+@pytest.fixture(name=repeat.FIXTURE)
+def _repetition(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
 
 
 def mark_words(item: pytest.Item, name: str) -> tuple[str, ...]:
@@ -130,6 +177,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the cases of the other profile and of the other shards (a case's shard follows from its name alone)."""
+    if whole_suite(config):
+        config.stash[_STALE] = expect.stale(expectations(config), [case_id(item) for item in items])
     wanted = config.getoption("profile")
     index, shards = parse_shard(config.getoption("shard"))
     kept: list[pytest.Item] = []
@@ -142,6 +191,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if other:
         config.hook.pytest_deselected(items=other)
         items[:] = kept
+
+
+def whole_suite(config: pytest.Config) -> bool:
+    """Whether all cases are collected (before any is deselected)."""
+    names = (CASES, os.path.dirname(CASES), PACKAGE, f"{PACKAGE}.cases")
+    given = [os.path.normpath(name) if os.sep in name else name for name in config.args]
+    return any(name in names for name in given) and not config.getoption("lf", False)
 
 
 # -- running -----------------------------------------------------------------------------------------------------------
@@ -165,7 +221,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     limit = item.config.getoption("runtime_timeout") * CASE_TIMEOUTS
 
     def expired(number: int, frame: object) -> None:
-        raise Finding(f"the case is not finished after {limit:g} s")
+        raise CaseTimeout(f"the case is not finished after {limit:g} s")
 
     previous = signal.signal(signal.SIGALRM, expired)
     signal.setitimer(signal.ITIMER_REAL, limit)

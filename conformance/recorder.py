@@ -13,11 +13,13 @@ from typing import IO, Any
 
 import pytest
 
-from seatrial.conformance import evidence, outcome, plugin, stamp
+from seatrial.conformance import evidence, outcome, plugin, repeat, stamp
 from seatrial.conformance.airlock import VIEW_ENV
-from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
+from seatrial.conformance.errors import CaseTimeout, EnvironmentProblem, HarnessBug, RuntimeTimeout
+from seatrial.conformance.expect import CRASHED, TIMEOUT, Expectations, Facts
+from seatrial.conformance.gate import Gate
 from seatrial.conformance.results import CaseResult
-from seatrial.conformance.session import resolve_runtime
+from seatrial.conformance.session import Session, resolve_runtime
 
 PROPERTY = "seatrial"
 EXHAUSTED = (errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EDQUOT)
@@ -40,25 +42,31 @@ class Recorder:
         self._seconds: dict[str, float] = {}
         self._started = time.monotonic()
         self._runtime_mark = 0.0
+        self._repetitions: dict[str, list[CaseResult]] = {}
+        self._tolerated: set[str] = set()
+        self._stale: list[str] = []
+        self._gate: Gate | None = None
+        self.problems: list[str] = []
 
     # -- the controlling process ---------------------------------------------------------------------------------------
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Write the stamp before anything is judged."""
-        if self.is_worker or self.config.option.collectonly or not self.config.getoption("results"):
+        """Make the stamp, and write it before anything is judged."""
+        if self.is_worker or self.config.option.collectonly:
             return
         path = self.config.getoption("results")
         try:
             runtime = resolve_runtime(self.config.getoption("runtime"))
             airlock = VIEW_ENV in os.environ
             self.stamp = stamp.make(runtime, self.config.getoption("profile"), airlock)
-            self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  (closed in sessionfinish)
+            if path:
+                self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  (closed in sessionfinish)
+                self._write({"kind": "stamp", **self.stamp})
         except EnvironmentProblem as error:
             pytest.exit(str(error), returncode=outcome.ENVIRONMENT)
         except OSError as error:
             pytest.exit(f"cannot write {path}: {error.strerror}", returncode=outcome.ENVIRONMENT)
-        self._write({"kind": "stamp", **self.stamp})
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -78,13 +86,15 @@ class Recorder:
     def _announce(self, ids: list[str]) -> None:
         if self._file is not None and not getattr(self, "_announced", False):
             self._announced = True
-            topics = Counter(case_of_nodeid(name).partition("/")[0] for name in ids)
-            self._write({"kind": "plan", "cases": len(ids), "topics": dict(sorted(topics.items()))})
+            cases = dict.fromkeys(case_of_nodeid(name) for name in ids)
+            topics = Counter(case.partition("/")[0] for case in cases)
+            self._write({"kind": "plan", "cases": len(cases), "topics": dict(sorted(topics.items()))})
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A module that cannot be collected is a bug of ours."""
         if report.failed and self._file is not None:
-            self._line(case_of_nodeid(report.nodeid), [_payload(outcome.HARNESS_BUG, _tail(report.longreprtext))])
+            payload = _payload(outcome.HARNESS_BUG, _tail(report.longreprtext))
+            self._put(self._result(case_of_nodeid(report.nodeid), [payload]))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the phases; after the last one write the line."""
@@ -99,39 +109,87 @@ class Recorder:
         self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
         if phases and (crashed or report.when == "teardown"):
             del self._phases[report.nodeid]
-            self._line(case_of_nodeid(report.nodeid), phases, self._seconds[report.nodeid])
+            self._finish(case_of_nodeid(report.nodeid), phases, self._seconds[report.nodeid])
 
-    def _line(self, case: str, phases: list[dict[str, Any]], seconds: float = 0.0) -> None:
+    def _finish(self, case: str, phases: list[dict[str, Any]], seconds: float) -> None:
+        """A case has ended: write its line, after the last of its repetitions."""
+        if any(phase["tolerated"] for phase in phases):
+            self._tolerated.add(case)
+        results = self._repetitions.setdefault(case, [])
+        results.append(self._result(case, phases, seconds))
+        if len(results) >= self.config.getoption("repeat"):
+            self._put(repeat.merge(self._repetitions.pop(case), case in self._tolerated))
+
+    def _result(self, case: str, phases: list[dict[str, Any]], seconds: float = 0.0) -> CaseResult:
         final = outcome.heaviest(phase["outcome"] for phase in phases)
-        reasons = [phase["reason"] for phase in phases if phase["outcome"] == final and phase["reason"]]
-        directories = [phase["evidence"] for phase in phases if phase["evidence"]]
-        result = CaseResult(
+        decisive = [phase for phase in phases if phase["outcome"] == final]
+
+        def first(name: str, among: list[dict[str, Any]]) -> Any:
+            return next((phase[name] for phase in among if phase[name]), None)
+
+        return CaseResult(
             case=case,
             requirements=tuple(dict.fromkeys(name for phase in phases for name in phase["requirements"])),
             outcome=final,
             profile=str(self.config.getoption("profile")),
-            reason="; ".join(dict.fromkeys(reasons)),
+            reason="; ".join(dict.fromkeys(phase["reason"] for phase in decisive if phase["reason"])),
             seconds=round(seconds, 6),
             runtime_seconds=round(sum(phase["runtime_seconds"] for phase in phases), 6),
-            evidence=directories[0] if directories else None,
+            evidence=first("evidence", phases),
+            failure=first("failure", decisive),
+            expected=first("expected", decisive),
         )
+
+    def _put(self, result: CaseResult) -> None:
         assert self._file is not None
         self._file.write(result.line() + "\n")
 
-    def pytest_sessionfinish(self) -> None:
-        """Check that the binary is still the one that was stamped, and close the file."""
-        if self._file is None or self.stamp is None:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """xdist: a worker tells at its end which expectations are about no case."""
+        self._stale = self._stale or list(getattr(node, "workeroutput", {}).get("seatrial_stale", ()))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Check that the binary is still the one that was stamped and that every expectation is about something, and
+        close the file."""
+        if self.is_worker:
+            self.config.workeroutput["seatrial_stale"] = plugin.stale_expectations(self.config)  # type: ignore[attr-defined]
             return
+        if self.stamp is None:
+            return
+        complaints = self._stale or plugin.stale_expectations(self.config)
         runtime = self.stamp["runtime"]
         try:
             same = stamp.digest(runtime["realpath"]) == runtime["digest"]
         except EnvironmentProblem:
             same = False
+        problems = [("expectations", "\n".join(complaints))] if complaints else []
         if not same:
-            self._line("runtime", [_payload(outcome.ENVIRONMENT_ERROR, f"{runtime['path']} changed during the run")])
+            problems.append(("runtime", f"{runtime['path']} changed during the run"))
+        for name, problem in problems:
+            self._complain(session, name, problem)
+        if self._file is None:
+            return
+        for case, results in self._repetitions.items():  # the run was stopped between repetitions
+            self._put(repeat.merge(results, case in self._tolerated))
         self._write({"kind": "end", "seconds": round(time.monotonic() - self._started, 3)})
         self._file.close()
         self._file = None
+
+    def _complain(self, session: pytest.Session, name: str, problem: str) -> None:
+        """A line for what is wrong with the run as a whole; pytest's own exit status follows."""
+        if self._file is not None:
+            self._put(self._result(name, [_payload(outcome.ENVIRONMENT_ERROR, problem)]))
+        self.problems.append(problem)
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            session.exitstatus = outcome.ENVIRONMENT
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show what is wrong with the run as a whole."""
+        for problem in self.problems:
+            terminalreporter.section("seatrial", sep="=", red=True, bold=True)
+            terminalreporter.write_line(problem)
 
     def _write(self, entry: dict[str, Any]) -> None:
         assert self._file is not None
@@ -148,8 +206,16 @@ class Recorder:
         if plugin.is_case(item):
             payload = self._examine(item, call, report)
             payload["requirements"] = list(plugin.mark_words(item, "covers"))
+            self._weigh(item, report, payload)
             report.user_properties = [*report.user_properties, (PROPERTY, payload)]
         return report
+
+    def _weigh(self, item: pytest.Item, report: pytest.TestReport, payload: dict[str, Any]) -> None:
+        entries = plugin.expectations(self.config)
+        if entries and self.stamp is not None:
+            if self._gate is None:
+                self._gate = Gate(Expectations(entries, Facts.of(self.stamp)))
+            self._gate.weigh(plugin.case_id(item), report, payload)
 
     def _examine(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any]:
         session = plugin.existing_session(item.config)
@@ -167,6 +233,8 @@ class Recorder:
             if unforeseen and session is not None and not session.runtime.sane():
                 found = outcome.FAILED  # a runtime that cannot run the default bundle surprises cases in many ways
         payload = _payload(found, reason, directory)
+        if found == outcome.FAILED and call.excinfo is not None:
+            payload["failure"] = failure_kind(call.excinfo.value, item, session)
         if session is not None:
             payload["runtime_seconds"] = session.runtime.seconds - self._runtime_mark
             self._runtime_mark = session.runtime.seconds
@@ -190,7 +258,8 @@ class Recorder:
         option = self.config.getoption
         description = {
             "case": plugin.case_id(item),
-            "test": str(item.path) + "::" + item.nodeid.partition("::")[2],
+            "test": str(item.path) + "::" + repeat.without(item.nodeid.partition("::")[2]),
+            "repetition": plugin.repetition(item),
             "requirements": list(plugin.mark_words(item, "covers")),
             "phase": report.when,
             "profile": option("profile"),
@@ -204,9 +273,18 @@ class Recorder:
         return evidence.collect(os.path.abspath(base), description, failure, runtime, self.stamp)
 
 
+def failure_kind(error: BaseException, item: pytest.Item, session: Session | None) -> str | None:
+    """`timeout` when the case or an invocation of the runtime took too long, `crashed` when a signal ended one that the
+    case made, else None: a plain failure."""
+    journal = session.runtime.journal if session is not None and "runtime" in getattr(item, "fixturenames", ()) else []
+    if isinstance(error, CaseTimeout | RuntimeTimeout) or any(result.timed_out for result in journal):
+        return TIMEOUT
+    return CRASHED if any(result.crashed for result in journal) else None
+
+
 def case_of_nodeid(nodeid: str) -> str:
     """The stable name of a case, from pytest's node id (relative to whatever rootdir)."""
-    head, found, rest = nodeid.partition("cases/")
+    head, found, rest = repeat.without(nodeid).partition("cases/")
     return rest if found else head
 
 
@@ -222,7 +300,16 @@ def own_frames(trace: str) -> str:
 
 
 def _payload(found: str, reason: str, directory: str | None = None) -> dict[str, Any]:
-    return {"outcome": found, "reason": reason, "requirements": [], "runtime_seconds": 0.0, "evidence": directory}
+    return {
+        "outcome": found,
+        "reason": reason,
+        "requirements": [],
+        "runtime_seconds": 0.0,
+        "evidence": directory,
+        "failure": None,
+        "expected": None,
+        "tolerated": False,
+    }
 
 
 def _message(excinfo: pytest.ExceptionInfo[BaseException]) -> str:

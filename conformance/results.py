@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -69,12 +69,21 @@ class Run:
 
     @property
     def missing(self) -> int:
-        """Planned cases without a result; 0 where the plan is not known."""
-        return max(0, self.planned - len(self.results))
+        """Planned cases without a result; 0 where the plan is not known.  Lines about the run as a
+        whole or about a module that cannot be collected are no cases: they have no `::`."""
+        return max(0, self.planned - sum("::" in result.case for result in self.results))
 
-    def exit_status(self, *, fail_on_skip: bool = False) -> int:
-        """The exit status that this run asks for; a skip that an expectation file excuses is no finding."""
-        status = outcome.exit_status(result.outcome for result in self.results)
+    def exit_status(self, *, fail_on_skip: bool = False, excused: Container[str] = ()) -> int:
+        """The exit status that this run asks for.
+
+        A skip that an expectation file excuses is no finding; `excused` are cases whose findings have just become
+        expectations.
+        """
+        expected = outcome.EXPECTED_FAILURE
+        status = outcome.exit_status(
+            expected if result.case in excused and result.outcome in outcome.FINDINGS else result.outcome
+            for result in self.results
+        )
         unexcused = any(result.outcome == outcome.SKIPPED and not result.expected for result in self.results)
         return outcome.FOUND if status == outcome.CLEAN and fail_on_skip and unexcused else status
 

@@ -18,6 +18,34 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def seconds(text: str) -> float:
+    """A time above 0, in seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: seconds above 0 are expected")
+    return value
+
+
+def shard(text: str) -> str:
+    """I/N with 1 <= I <= N."""
+    part, _, whole = text.partition("/")
+    if not (part.isdecimal() and whole.isdecimal() and 1 <= int(part) <= int(whole)):
+        raise argparse.ArgumentTypeError(f"{text}: expected I/N with 1 <= I <= N")
+    return text
+
+
+def share(text: str) -> tuple[int, bool]:
+    """A number of cases, or a percentage: (number, whether it is one)."""
+    number = text.removesuffix("%")
+    percent = text.endswith("%")
+    if not number.isdecimal() or (percent and int(number) > 100):
+        raise argparse.ArgumentTypeError(f"{text}: a number of cases or a percentage is expected, such as 500 or 80%")
+    return int(number), percent
+
+
 def report(text: str) -> tuple[str, str]:
     """FORMAT=PATH as (format, path)."""
     form, equals, path = text.partition("=")

@@ -8,9 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 from seatrial.conformance import outcome
-from seatrial.conformance.command.arguments import FORMATS, check_writable, positive, report
+from seatrial.conformance.command.arguments import FORMATS, check_writable, positive, report, seconds, shard, share
+from seatrial.conformance.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
+    from seatrial.conformance.check import Selection
     from seatrial.conformance.results import Run
 
 VIEWS = ("auto", "host", "v1", "v2", "hybrid")
@@ -41,17 +43,33 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     add("--cgroup-view", choices=VIEWS, default="auto", help="the cgroup hierarchies that the runtime sees")
     add("--evidence", metavar="DIR", default="seatrial-evidence", help="where failures leave their evidence")
-    add("--shard", metavar="I/N", help="only the I-th of N parts of the cases")
-    add("--fail-on-skip", action="store_true", help="a skipped case counts as a finding")
-    add(
-        "--timeout", type=float, default=10.0, metavar="SECONDS", help="for one invocation of the runtime (default: 10)"
-    )
     add("--list", action="store_true", help="print the cases that would run, and their requirements")
+    add("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="for one invocation of the runtime (10)")
+    _add_gating(parser.add_argument_group("gating", "which outcomes fail a run (docs/gating.md)"))
+    _add_selection(parser.add_argument_group("which cases, how often"))
     parser.set_defaults(action=run)
+
+
+def _add_gating(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--expect", action="append", default=[], metavar="FILE", help="known failures: a file, or one of those shipped")
+    add("--write-expect", metavar="FILE", help="record what fails now in this file, and remove what passes")
+    add("--fail-on-skip", action="store_true", help="a skipped case counts as a finding")
+    add("--min-executed", type=share, metavar="N", help="exit status 2 if fewer cases were executed; N or N%%")
+
+
+def _add_selection(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--shard", type=shard, metavar="I/N", help="only the I-th of N parts of the cases")
+    add("--repeat", type=positive, default=1, metavar="N", help="run each case N times; passes among failures: flaky")
+    add("-x", dest="maxfail", action="store_const", const=1, default=0, help="stop at the first finding")
+    add("--maxfail", type=positive, metavar="N", help="stop after N findings")
+    add("--lf", "--last-failed", dest="last_failed", action="store_true", help="only what failed the last time")
 
 
 def run(options: argparse.Namespace) -> int:
     """Judge each runtime, print a summary of each, write the reports."""
+    from seatrial.conformance import expect
     from seatrial.conformance.check import CASES, Selection, check
     from seatrial.conformance.progress import Progress, print_summary
     from seatrial.conformance.report.views import write_reports
@@ -61,6 +79,10 @@ def run(options: argparse.Namespace) -> int:
         return _list(options)
     runtimes = [resolve_runtime(name) for name in options.runtime or [None]]
     check_writable(options.report)
+    if options.write_expect:
+        check_writable([("expect", options.write_expect)])
+    expected = [os.path.abspath(path) if os.path.exists(path := expect.find(name)) else name for name in options.expect]
+    expect.load(expected)  # to be told of a mistake before anything runs
     stamp = time.strftime("%Y%m%dT%H%M%S")
     runs: list[Run] = []
     status = outcome.CLEAN
@@ -77,6 +99,11 @@ def run(options: argparse.Namespace) -> int:
             view=options.cgroup_view,
             timeout=options.timeout,
             evidence=os.path.abspath(os.path.join(options.evidence, name)),
+            expect=tuple(expected),
+            repeat=options.repeat,
+            maxfail=options.maxfail,
+            last_failed=_memory(runtime),
+            only_last_failed=options.last_failed,
         )
         progress = Progress()
         try:
@@ -85,14 +112,55 @@ def run(options: argparse.Namespace) -> int:
             progress.close()
         runs.append(run)
         print_summary(run)
-        status = max(status, run.exit_status(fail_on_skip=options.fail_on_skip))
+        excused = _record(options.write_expect, run) if options.write_expect else frozenset()
+        status = max(status, run.exit_status(fail_on_skip=options.fail_on_skip, excused=excused))
+        status = max(status, _enough(selection, run, options.min_executed))
     write_reports(runs, options.report)
     return status
+
+
+def _memory(runtime: str) -> str:
+    """Where --lf finds what failed of this runtime."""
+    import hashlib
+
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(cache, "seatrial", "last-failed", hashlib.sha256(runtime.encode()).hexdigest()[:16])
+
+
+def _record(path: str, run: Run) -> frozenset[str]:
+    """Bring the expectation file up to date; the cases that it excuses."""
+    from seatrial.conformance import baseline
+    from seatrial.conformance.collect import collect
+
+    changes = baseline.write(path, run, [case.id for case in collect()])
+    print(f"{path}: {len(changes.added)} cases added, {len(changes.removed)} removed, {len(changes.known)} kept")
+    for text in changes.expired:
+        print(f"  expired, and still failing: {text}")
+    return changes.excused
+
+
+def _enough(selection: Selection, run: Run, wanted: tuple[int, bool] | None) -> int:
+    """Green must mean that it ran: the exit status for a run that did not come to its end, or executed too little."""
+    from seatrial.conformance.check import stopped_early
+
+    if run.missing and not stopped_early(selection, run):
+        print(f"incomplete    {run.missing} of {run.planned} planned cases have no result: a worker died")
+        return outcome.BUG
+    if wanted is not None:
+        number, percent = wanted
+        least = -(-number * run.planned // 100) if percent else number
+        if run.executed < least:
+            print(f"too little    {run.executed} cases were executed, --min-executed asks for {least}")
+            return outcome.ENVIRONMENT
+    return outcome.CLEAN
 
 
 def _list(options: argparse.Namespace) -> int:
     from seatrial.conformance.collect import collect
 
-    for case in collect(options.profile, options.keyword, options.shard):
+    cases = collect(options.profile, options.keyword, options.shard)
+    for case in cases:
         print(f"{case.id}  {' '.join(case.requirements)}")
+    if not cases:
+        raise EnvironmentProblem("no case matches the selection")
     return outcome.CLEAN
