@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +13,8 @@ from typing import Any
 from seatrial.conformance import needs, outcome, results
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
 from seatrial.conformance.results import Run
+from seatrial.conformance.scratch import Scratch
+from seatrial.conformance.subtree import sweep_stale
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
@@ -94,29 +94,26 @@ def check(selection: Selection, listen: Callable[[dict[str, Any]], None]) -> Run
     reason = needs.unmet("root") if os.geteuid() == 0 else None
     if reason is not None:
         raise EnvironmentProblem(f"the harness runs as root or as an ordinary user, not as something between: {reason}")
-    base = tempfile.mkdtemp(prefix="seatrial-", dir="/tmp")
-    os.chmod(base, 0o755)
-    workdir, log = os.path.join(base, "work"), os.path.join(base, "pytest.log")
-    os.mkdir(workdir)
-    open(log, "wb").close()  # read at the end, however soon that comes
+    scratch = Scratch()
     reader, writer = os.pipe()
     lifeline_out, lifeline_in = os.pipe()
-    command = pytest_command(selection, workdir, f"/proc/self/fd/{writer}")
+    command = pytest_command(selection, scratch.work, f"/proc/self/fd/{writer}")
+    process = None
     try:
-        process = _start_confined(selection, command, workdir, log, writer, lifeline_out)
+        process = _start_confined(selection, command, scratch, writer, lifeline_out)
         os.close(writer)
         os.close(lifeline_out)
         run = _follow(reader, listen)
         _, complaint = process.communicate()
         status = process.returncode
-        with open(log, encoding="utf-8", errors="replace") as file:
+        with open(scratch.log, encoding="utf-8", errors="replace") as file:
             text = file.read()
     finally:
         os.close(lifeline_in)  # the janitor's sign to end everything, if it has not ended yet
         os.close(reader)
-        if "process" in locals():
-            process.wait()
-        shutil.rmtree(base, ignore_errors=True)
+        if process is not None and process.wait() < 0:
+            sweep_stale()  # the janitor itself was killed
+        scratch.close()
     return _judge_end(selection, run, status, text, (complaint or b"").decode("utf-8", "replace").strip())
 
 
@@ -146,12 +143,12 @@ def _judge_end(selection: Selection, run: Run | None, status: int, log: str, com
 
 
 def _start_confined(
-    selection: Selection, command: list[str], workdir: str, log: str, writer: int, lifeline: int
+    selection: Selection, command: list[str], scratch: Scratch, writer: int, lifeline: int
 ) -> subprocess.Popen[bytes]:
     from seatrial.conformance.airlock import Request, open_airlock
 
     trial = os.path.abspath(selection.runtime) if selection.view == "auto" else None
-    request = Request(command, selection.view, trial, lifeline, [writer], workdir, log)
+    request = Request(command, selection.view, trial, lifeline, [writer], scratch.work, scratch.log)
     return open_airlock(request, environment())
 
 

@@ -7,16 +7,16 @@ where pytest is, and the header says what that means.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 
 import pytest
 
 from seatrial.conformance.airlock import INSIDE_ENV, Request, open_airlock
 from seatrial.conformance.confine import VIEWS
 from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.scratch import Scratch
 from seatrial.conformance.session import resolve_runtime
+from seatrial.conformance.subtree import sweep_stale
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,13 +52,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def _run_inside(arguments: list[str], view: str, runtime: str) -> int:
-    base = tempfile.mkdtemp(prefix="seatrial-", dir="/tmp")
-    os.chmod(base, 0o755)
-    workdir = os.path.join(base, "work")
-    os.mkdir(workdir)
-    command = [sys.executable, "-m", "pytest", *arguments, "--workdir", workdir]
+    scratch = Scratch()
+    command = [sys.executable, "-m", "pytest", *arguments, "--workdir", scratch.work]
     lifeline_out, lifeline_in = os.pipe()
-    request = Request(command, view, runtime if view == "auto" else None, lifeline_out, [], workdir, None)
+    request = Request(command, view, runtime if view == "auto" else None, lifeline_out, [], scratch.work, None)
     process = None
     try:
         sys.stdout.flush()
@@ -69,9 +66,9 @@ def _run_inside(arguments: list[str], view: str, runtime: str) -> int:
         return pytest.ExitCode.INTERRUPTED
     finally:
         os.close(lifeline_in)  # ends everything inside, if it has not ended yet
-        if process is not None:
-            process.wait()
-        shutil.rmtree(base, ignore_errors=True)
+        if process is not None and process.wait() < 0:
+            sweep_stale()  # the janitor itself was killed
+        scratch.close()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
