@@ -1,10 +1,10 @@
 """Mutations of what a command line answers: standard output, exit status, pid file.
 
-    answer/state/status/missing       a member of the printed object left out
-    answer/state/status/false         a member with another value of its type
-    answer/ps/output/empty            nothing printed
-    status/kill/success/1             the exit status of what succeeded
-    status/kill/failure/0             ... and of what was refused
+answer/state/status/missing       a member of the printed object left out
+answer/state/status/false         a member with another value of its type
+answer/ps/output/empty            nothing printed
+status/kill/success/1             the exit status of what succeeded
+status/kill/failure/0             ... and of what was refused
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Mutations of what the parent writes to the kernel's files: limits of a cgroup, id maps.
 
-    file/pids.max/not written
-    file/memory.limit_in_bytes/doubled        every number in the value
+file/pids.max/not written
+file/memory.limit_in_bytes/doubled        every number in the value
 """
 
 from __future__ import annotations

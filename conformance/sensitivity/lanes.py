@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -36,9 +35,15 @@ class Lane:
         """Run cases against a runtime, in order, until one fails (`stop`), and yield the answers as they come; the last
         one is {"done": true, "died": case or None}.  HarnessBug when the judge is gone."""
         seconds = ONE_CASE + ONE_CASE / 6 * len(cases)
-        job = {"runtime": runtime, "cases": list(cases), "stop": stop, "timeout": timeout, "seconds": seconds, "log": log}
+        job: dict[str, Any] = {
+            "runtime": runtime,
+            "cases": list(cases),
+            "stop": stop,
+            "timeout": timeout,
+            "seconds": seconds,
+        }
         try:
-            self.jobs.write(json.dumps(job) + "\n")
+            self.jobs.write(json.dumps({**job, "log": log}) + "\n")
             self.jobs.flush()
         except BrokenPipeError:
             raise self.owner.failure() from None
@@ -124,6 +129,3 @@ class Lanes:
         if self.process.returncode == 2 and said and not text.strip():
             return EnvironmentProblem(said)
         return HarnessBug(f"the judge ended with status {self.process.returncode}\n{said}\n{text}")
-
-
-__all__ = ["Lane", "Lanes", "sys"]

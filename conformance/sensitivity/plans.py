@@ -12,6 +12,8 @@ An operation here is (name, values), the values in the order of the operation ta
 
 from __future__ import annotations
 
+import itertools
+
 from seatrial.conformance.sensitivity.order import commute
 from seatrial.conformance.sensitivity.parameters import ARGUMENTS, KEYS, weaker
 
@@ -70,7 +72,7 @@ def _weakened(entry: Operation, wanted: str, rule: str) -> Iterator[Any]:
 
 
 def _neighbours(operations: Sequence[Operation]) -> Iterator[tuple[str, str]]:
-    for (first, _), (second, _) in zip(operations, operations[1:], strict=False):
+    for (first, _), (second, _) in itertools.pairwise(operations):
         if first != second and not commute(first, second):
             yield first, second
 

@@ -15,7 +15,8 @@ FILE = "results.jsonl"
 @dataclass(slots=True)
 class Verdict:
     """`killer` and `reason`: the case that noticed, and what it said.  `silent`: the cases that ran and did not notice
-    (of a survivor); `candidates`: how many could have.  `seconds` were spent."""
+    (of a survivor); `candidates`: how many could have.  `applied`: the mutation was seen to change something.
+    `seconds` were spent."""
 
     mutation: str
     view: str
@@ -23,6 +24,7 @@ class Verdict:
     killer: str = ""
     reason: str = ""
     candidates: int = 0
+    applied: bool = False
     seconds: float = 0.0
     silent: list[str] = field(default_factory=list)
 

@@ -41,8 +41,19 @@ class Survey:
         self.outcomes[case], self.seconds[case] = entry["outcome"], entry["seconds"]
         self.points[case] = entry["points"]
 
+    def points_of_any(self) -> set[str]:
+        """Every mutation that could show in some case."""
+        return set().union(*self.points.values())
+
+    def without_effect(self) -> list[str]:
+        """Mutations about hiding a path that this host does not have: nothing changes by them."""
+        return sorted(name for name in self._all() if _absent(name))
+
     def mutations(self) -> dict[str, list[str]]:
         """Mutation -> the cases that could notice it: those that the runtime passes."""
+        return {name: cases for name, cases in self._all().items() if not _absent(name)}
+
+    def _all(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for case, names in self.points.items():
             if self.outcomes[case] == outcome.PASSED:
@@ -64,6 +75,12 @@ def _worth(name: str, counts: Counter[str]) -> bool:
 
 def _keyed(name: str) -> bool:
     return name.startswith("plan/") and "[" in name
+
+
+def _absent(name: str) -> bool:
+    operation, bracket, rest = name.partition("[")
+    path = rest.partition("]")[0]
+    return bool(bracket) and operation.rpartition("/")[2] in ("mask", "readonly") and not os.path.exists(path)
 
 
 def path_of(directory: str, view: str) -> str:

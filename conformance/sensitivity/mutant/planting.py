@@ -23,7 +23,8 @@ def plant(names: list[str], mark: str, verb: str) -> None:
     global _mark
     _mark = mark
     changes: dict[str, list[tuple[str, str]]] = {}
-    outputs, statuses = [], []
+    outputs: list[tuple[str, str]] = []
+    statuses: list[tuple[str, str]] = []
     for name in names:
         family, _, rest = name.partition("/")
         head, _, rule = rest.rpartition("/")
@@ -155,7 +156,8 @@ def _replace_code(name: str, function: FunctionType, planted: FunctionType) -> N
 
 
 def _place() -> str:
-    return os.path.dirname(os.path.dirname(os.path.abspath(module("version").__file__)))
+    source: str = module("version").__file__
+    return os.path.dirname(os.path.dirname(os.path.abspath(source)))
 
 
 def _falsify_file(name: str, rule: str) -> None:
@@ -205,7 +207,7 @@ def _change_status(verb: str, transforms: list[tuple[str, str]]) -> None:
     real = main.main
 
     def planted() -> int:
-        status = real()
+        status: int = real()
         changed = status
         for what, rule in transforms:
             changed = answers.mutate_status(what, rule, changed)

@@ -1,0 +1,237 @@
+"""Runs the suite against every mutant.
+
+First each mutant meets the cases that are likeliest to notice it, until one fails.  What is left then meets all the
+other cases that exercise what it changes: several such mutants at once, planted in one runtime, since most cases pass
+for all of them; where one fails, each of them is asked about alone.
+
+A case kills a mutant when it fails for it, twice, and passes for the control, which is the same program without a bug.
+A skip, an environment error or a harness bug kills nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seatrial.conformance import outcome
+from seatrial.conformance.sensitivity import executables
+from seatrial.conformance.sensitivity.choice import Chooser
+from seatrial.conformance.sensitivity.lanes import Lane, Lanes
+from seatrial.conformance.sensitivity.results import KILLED, SURVIVED, Results, Verdict
+from seatrial.conformance.sensitivity.survey import Survey
+
+FIRST = 40  # cases that each mutant meets alone
+GROUP = 16  # mutants that meet the rest together
+CHUNK = 60  # cases of one job of a group
+TIMEOUT = 8.0  # seconds for one command of a mutant: one that hangs need not hang for long
+CASE_DIED = "died"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`timeout` in seconds is for one command of a mutant; `deadline` is a time.monotonic() after which no work is
+    begun, None for no limit; `thorough`: without it the second part is left out."""
+
+    timeout: float = TIMEOUT
+    deadline: float | None = None
+    first: int = FIRST
+    thorough: bool = True
+
+
+class Campaign:
+    """One view's campaign.  `hear` gets each verdict."""
+
+    def __init__(
+        self, lanes: Lanes, survey: Survey, results: Results, settings: Settings, hear: Callable[[Verdict], None]
+    ) -> None:
+        self.lanes = lanes
+        self.survey = survey
+        self.results = results
+        self.settings = settings
+        self.hear = hear
+        self.candidates = survey.mutations()
+        self.chooser = Chooser(survey.outcomes, survey.points, survey.seconds)
+        self.sound: dict[str, bool] = {}  # whether the control passed, of cases that were asked again
+        self.lock = threading.Lock()
+        for (mutation, view), verdict in results.verdicts.items():
+            if view == survey.view and verdict.verdict == KILLED:
+                self.chooser.learn(mutation, verdict.killer)
+
+    def run(self, mutations: Sequence[str]) -> None:
+        """Judge these mutants; those that have a complete verdict already are left out."""
+        new = [name for name in mutations if (name, self.survey.view) not in self.results.verdicts]
+        self._side_by_side(_spread(new), self._meet_the_likeliest)
+        if not self.settings.thorough:
+            return
+        left = [name for name in mutations if self._rest(name)]
+        groups = [left[start :: -(-len(left) // GROUP)] for start in range(-(-len(left) // GROUP))]
+        self._side_by_side(groups, self._meet_the_rest)
+
+    def _side_by_side(self, work: Iterable[Any], do: Callable[[Lane, Any], None]) -> None:
+        waiting = list(work)[::-1]
+        failures: list[BaseException] = []
+
+        def serve(lane: Lane) -> None:
+            try:
+                while not failures and not self._late():
+                    with self.lock:
+                        if not waiting:
+                            return
+                        piece = waiting.pop()
+                    do(lane, piece)
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=serve, args=(lane,), daemon=True) for lane in self.lanes.lanes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+
+    def _late(self) -> bool:
+        return self.settings.deadline is not None and time.monotonic() > self.settings.deadline
+
+    def _rest(self, mutation: str) -> list[str]:
+        """The cases that have not been asked about a survivor."""
+        verdict = self.results.verdicts.get((mutation, self.survey.view))
+        if verdict is None or verdict.verdict == KILLED:
+            return []
+        silent = set(verdict.silent)
+        return [case for case in self.candidates.get(mutation, ()) if case not in silent]
+
+    # -- the likeliest cases -------------------------------------------------------------------------------------------
+
+    def _meet_the_likeliest(self, lane: Lane, mutation: str) -> None:
+        start = time.monotonic()
+        cases = self.candidates[mutation]
+        with self.lock:
+            chosen = self.chooser.order(mutation, cases)[: self.settings.first]
+        runtime, mark = self._mutant(lane, [mutation])
+        verdict = Verdict(mutation, self.survey.view, SURVIVED, candidates=len(cases))
+        waiting = chosen
+        while waiting:
+            killer, reason, silent = self._first_to_fail(lane, runtime, waiting)
+            verdict.silent += silent
+            if killer is None:
+                break
+            waiting = waiting[waiting.index(killer) + 1 :]
+            if os.path.exists(mark) and self._fails_again(lane, runtime, killer):
+                verdict.verdict, verdict.killer, verdict.reason = KILLED, killer, reason
+                verdict.silent = []
+                break
+            verdict.silent.append(killer)
+        verdict.applied = os.path.exists(mark)
+        verdict.seconds = round(time.monotonic() - start, 3)
+        self._conclude(verdict)
+
+    def _conclude(self, verdict: Verdict) -> None:
+        with self.lock:
+            if verdict.verdict == KILLED:
+                self.chooser.learn(verdict.mutation, verdict.killer)
+            self.results.add(verdict)
+            self.hear(verdict)
+
+    def _mutant(self, lane: Lane, mutations: Sequence[str]) -> tuple[str, str]:
+        """A fresh executable, and the mark that it makes."""
+        path, mark = os.path.join(lane.directory, "mutant"), os.path.join(lane.directory, "mark")
+        if os.path.exists(mark):
+            os.unlink(mark)
+        return executables.mutant(path, mutations, mark), mark
+
+    def _first_to_fail(self, lane: Lane, runtime: str, cases: Sequence[str]) -> tuple[str | None, str, list[str]]:
+        """The first of the cases that fails, its reason, and those before it."""
+        silent: list[str] = []
+        waiting = list(cases)
+        while waiting:
+            died, case, reason = None, None, ""
+            for entry in lane.ask(runtime, waiting, stop=True, timeout=self.settings.timeout):
+                if entry.get("outcome") == outcome.FAILED:
+                    case, reason = entry["case"], entry["reason"]
+                died = entry.get("died")
+            if case is not None:
+                return case, reason, [*silent, *waiting[: waiting.index(case)]]
+            if died is None:
+                break
+            # The mutant took the judge with it: whoever runs the suite would see that, but no case has said so.
+            position = waiting.index(died)
+            silent += waiting[: position + 1]
+            waiting = waiting[position + 1 :]
+        return None, "", [*silent, *waiting]
+
+    def _fails_again(self, lane: Lane, runtime: str, case: str) -> bool:
+        """Whether a failure is the mutant's doing: it comes again, and not with the control."""
+        with self.lock:
+            known = self.sound.get(case)
+        if known is None:
+            control = executables.mutant(os.path.join(lane.directory, "control"), [])
+            known = self._outcome(lane, control, case) == outcome.PASSED
+            with self.lock:
+                self.sound[case] = known
+        return known and self._outcome(lane, runtime, case) == outcome.FAILED
+
+    def _outcome(self, lane: Lane, runtime: str, case: str) -> str:
+        found = CASE_DIED
+        for entry in lane.ask(runtime, [case], stop=True, timeout=self.settings.timeout):
+            found = entry.get("outcome", found)
+        return found
+
+    # -- the other cases -----------------------------------------------------------------------------------------------
+
+    def _meet_the_rest(self, lane: Lane, group: list[str]) -> None:
+        """All cases that have not been asked, for several survivors in one runtime."""
+        rest = {name: set(self._rest(name)) for name in group}
+        wanted = set().union(*rest.values())
+        cases = [case for case in self.candidates_in_order() if case in wanted]
+        verdicts = {name: self.results.verdicts[name, self.survey.view] for name in group}
+        alive = list(group)
+        while cases and alive and not self._late():
+            runtime, _ = self._mutant(lane, alive)
+            part = cases[:CHUNK]
+            killer, _, silent = self._first_to_fail(lane, runtime, part)
+            asked = [*silent, *([killer] if killer else [])]
+            cases = cases[len(asked) :]
+            if killer is not None:
+                for name in [name for name in alive if killer in rest[name]]:
+                    if self._killed_alone(lane, verdicts[name], killer):
+                        alive.remove(name)
+            for name in alive:
+                verdicts[name].silent += [case for case in asked if case in rest[name]]
+        for name in alive:
+            self._conclude(verdicts[name])
+
+    def candidates_in_order(self) -> list[str]:
+        """Every case, one of each test first."""
+        seen: dict[str, int] = {}
+        ranked = []
+        for case in self.survey.outcomes:
+            test = case.partition("[")[0]
+            seen[test] = seen.get(test, 0) + 1
+            ranked.append((seen[test], case))
+        return [case for _, case in sorted(ranked)]
+
+    def _killed_alone(self, lane: Lane, verdict: Verdict, case: str) -> bool:
+        runtime, mark = self._mutant(lane, [verdict.mutation])
+        killer, reason, _ = self._first_to_fail(lane, runtime, [case])
+        verdict.applied = verdict.applied or os.path.exists(mark)
+        if killer is None or not os.path.exists(mark) or not self._fails_again(lane, runtime, case):
+            return False
+        verdict.verdict, verdict.killer, verdict.reason, verdict.silent = KILLED, case, reason, []
+        self._conclude(verdict)
+        return True
+
+
+def _spread(names: list[str]) -> list[str]:
+    """Each family's first, then each family's second ...: what is learnt about one operation helps with the next."""
+    seen: dict[str, int] = {}
+    ranked = []
+    for name in names:
+        subject = name.rpartition("/")[0]
+        seen[subject] = seen.get(subject, 0) + 1
+        ranked.append((seen[subject], name))
+    return [name for _, name in sorted(ranked)]
