@@ -15,6 +15,9 @@ ALLOWED = {
     "fuzz": {"fuzz", "conformance", "native", "vm"},
     "vm": {"vm"},
 }
+# The program of the mutants: a runtime with a bug in it, which the harness starts as a process and never imports.
+MUTANT = os.path.join(ROOT, "conformance", "sensitivity", "mutant")
+MUTANT_PACKAGE = "seatrial.conformance.sensitivity.mutant"
 
 
 def imported(source: str, package: str) -> set[str]:
@@ -43,14 +46,36 @@ def modules(folder: str) -> list[tuple[str, str]]:
     return sorted(found)
 
 
+def allowed(folder: str, path: str) -> set[str]:
+    """What a file in a folder may import: the program of the mutants may import the runtime too."""
+    return ALLOWED[folder] | ({"runtime"} if os.path.dirname(path) == MUTANT else set())
+
+
 @pytest.mark.parametrize("folder", sorted(ALLOWED))
 def test_imports_go_one_way(folder: str) -> None:
     wrong = []
     for path, package in modules(folder):
         with open(path, encoding="utf-8") as file:
-            foreign = imported(file.read(), package) - ALLOWED[folder]
+            foreign = imported(file.read(), package) - allowed(folder, path)
         wrong += [f"{os.path.relpath(path, ROOT)} imports seatrial.{name}" for name in sorted(foreign)]
     assert wrong == []
+
+
+def test_one_folder_alone_is_exempt() -> None:
+    exempt = [path for path, _ in modules("conformance") if "runtime" in allowed("conformance", path)]
+    assert exempt
+    assert {os.path.dirname(path) for path in exempt} == {MUTANT}
+    assert "runtime" not in allowed("conformance", os.path.join(ROOT, "conformance", "sensitivity", "judge.py"))
+    assert "runtime" not in allowed("conformance", os.path.join(MUTANT, "deeper", "module.py"))
+
+
+def test_nobody_imports_the_program_of_the_mutants() -> None:
+    """The harness starts it; an import would bring the runtime, and its bugs, into the judging process."""
+    for folder in ALLOWED:
+        for path, _ in modules(folder):
+            with open(path, encoding="utf-8") as file:
+                source = file.read()
+            assert os.path.dirname(path) == MUTANT or MUTANT_PACKAGE not in source, path
 
 
 def test_the_checker_sees_every_form_of_import() -> None:
