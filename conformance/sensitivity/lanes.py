@@ -14,6 +14,7 @@ from typing import Any
 from seatrial.conformance import check
 from seatrial.conformance.airlock import Request, open_airlock
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
+from seatrial.conformance.sensitivity import executables
 
 ONE_CASE = 60.0  # seconds that a case may take before the process that runs it is given up
 
@@ -64,7 +65,7 @@ class Lane:
 class Lanes:
     """The judge in its airlock, with `count` lanes.  A with statement ends it."""
 
-    def __init__(self, count: int, view: str, steps: dict[str, str] | None = None, keyword: str | None = None) -> None:
+    def __init__(self, count: int, view: str, steps: dict[str, str] | None = None) -> None:
         if os.geteuid() != 0:
             raise EnvironmentProblem("mutants are tried as root only: most of what they break needs root to be seen")
         self.base = tempfile.mkdtemp(prefix="seatrial-", dir="/tmp")
@@ -75,7 +76,8 @@ class Lanes:
         open(self.log, "wb").close()
         self._lifeline, lifeline = os.pipe()
         self._lifeline, lifeline = lifeline, self._lifeline  # (write end is ours)
-        selection = check.Selection(runtime=os.devnull, profile="all", keyword=keyword)
+        control = executables.mutant(os.path.join(self.base, "control"), [])
+        selection = check.Selection(runtime=control, profile="all")
         command = check.pytest_command(selection, workdir, "")
         command[command.index("--results") : command.index("--results") + 2] = []
         command += ["-s", "-p", "seatrial.conformance.sensitivity.judge"]
