@@ -42,6 +42,7 @@ class Selection:
     maxfail: int = 0  # stop after so many findings; 0: never
     last_failed: str | None = None  # a directory that remembers what failed; with `only_last_failed` those run alone
     only_last_failed: bool = False
+    masks: tuple[str, ...] = ()
 
 
 def pytest_command(selection: Selection, workdir: str, results_path: str) -> list[str]:
@@ -57,6 +58,8 @@ def pytest_command(selection: Selection, workdir: str, results_path: str) -> lis
         command += ["-p", "xdist", "-n", str(selection.workers), "--max-worker-restart=2"]
     command += ["--runtime", selection.runtime, "--profile", selection.profile, "--workdir", workdir]
     command += ["--runtime-timeout", str(selection.timeout), "--results", results_path]
+    for name in selection.masks:
+        command += ["--mask", name]
     if selection.evidence:
         command += ["--evidence", selection.evidence]
     if selection.keyword:

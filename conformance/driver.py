@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from seatrial.conformance.bundle import Bundle, Workshop
 from seatrial.conformance.errors import EnvironmentProblem, Finding, RuntimeTimeout
 from seatrial.conformance.execute import Result, execute, tail, wait_pidfd
+from seatrial.conformance.mask.names import resolve_all
 
 __all__ = ["Container", "Result", "Runtime"]
 
@@ -28,8 +29,18 @@ class Runtime:
     Every invocation is recorded in `journal` (cleared for each case) and its time added to `seconds`.
     """
 
-    def __init__(self, path: str, directory: str, workshop: Workshop, *, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self,
+        path: str,
+        directory: str,
+        workshop: Workshop,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        masks: tuple[str, ...] = (),
+    ) -> None:
         self.path = path
+        self.masks = masks  # those of the run, behind which every invocation takes place
+        self._more_masks: tuple[str, ...] = ()
         self.directory = directory
         self.root = os.path.join(directory, "state")
         self.workshop = workshop
@@ -69,6 +80,7 @@ class Runtime:
             cwd=cwd,
             pass_fds=pass_fds,
             directory=self.directory,
+            masks=(*self._more_masks, *self.masks),
         )
         self.journal.append(result)
         self.seconds += result.seconds
@@ -151,13 +163,36 @@ class Runtime:
         """`state ID`, whatever comes of it."""
         return self.command("state", id)
 
+    @contextlib.contextmanager
+    def masked(self, *names: str) -> Iterator[None]:
+        """A with block in which the runtime runs behind further masks, which come before those of the run.
+
+        EnvironmentProblem for a mask that there is not.
+        """
+        resolve_all(names)
+        previous, self._more_masks = self._more_masks, (*names, *self._more_masks)
+        try:
+            yield
+        finally:
+            self._more_masks = previous
+
+    @contextlib.contextmanager
+    def _as_the_run(self) -> Iterator[None]:
+        """A with block without the masks of masked(): what is remembered for all cases is found out here."""
+        previous, self._more_masks = self._more_masks, ()
+        try:
+            yield
+        finally:
+            self._more_masks = previous
+
     # -- what this runtime is -----------------------------------------------------------------------------------------
 
     def offers(self, command: str) -> bool:
         """Whether a command outside the spec exists: `COMMAND --help` succeeds and says something."""
         if command not in self._offers:
             try:
-                result = self.command(command, "--help", root=False)
+                with self._as_the_run():
+                    result = self.command(command, "--help", root=False)
             except RuntimeTimeout:
                 self._offers[command] = False
             else:
@@ -178,13 +213,14 @@ class Runtime:
             bundle.probe("exit 0", report=False)
             container = None
             try:
-                container = self.create(bundle)
-                status = container.status()
-                if status != "created":
-                    raise Finding(f"after create the status is {status!r}")
-                container.start()
-                container.wait_status("stopped")
-                container.delete()
+                with self._as_the_run():
+                    container = self.create(bundle)
+                    status = container.status()
+                    if status != "created":
+                        raise Finding(f"after create the status is {status!r}")
+                    container.start()
+                    container.wait_status("stopped")
+                    container.delete()
                 self._sane = True
             except Finding as error:
                 self._sane = Finding(f"{INSANE}: {error}")

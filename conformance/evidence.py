@@ -29,7 +29,7 @@ def collect(
 ) -> str:
     """Write the evidence of a failed case and return its directory.
 
-    `case` is what `seatrial replay` needs (case, requirements, profile, runtime, view); `failure` the traceback.
+    `case` is what `seatrial replay` needs (case, requirements, profile, runtime, view, masks); `failure` the traceback.
     """
     again = f"-repeat{case['repetition']}" if case.get("repetition") else ""
     directory = os.path.join(base, slug(case["case"]) + again)
@@ -127,6 +127,7 @@ def _command(result: Result) -> dict[str, Any]:
     return {
         "argv": list(result.argv),
         "env": result.env,
+        "masks": list(result.masks),
         "status": result.status,
         "timed_out": result.timed_out,
         "seconds": round(result.seconds, 6),
@@ -136,7 +137,8 @@ def _command(result: Result) -> dict[str, Any]:
 
 
 def _transcript(result: Result) -> str:
-    text = f"$ {' '.join(result.argv)}\n"
+    mask = f"seatrial mask {' '.join(result.masks)} -- " if result.masks else ""
+    text = f"$ {mask}{' '.join(result.argv)}\n"
     output = result.output()[:4000]
     for name, stream in (("stdout", output), ("stderr", result.stderr[:4000])):
         if stream:

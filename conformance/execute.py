@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 from seatrial.conformance.errors import EnvironmentProblem, Finding
+from seatrial.conformance.mask.spawner import behind
 
 OUTPUT_LIMIT = 8 << 20  # bytes of a stream that are kept
 
@@ -45,6 +46,7 @@ class Result:
     seconds: float
     timed_out: bool
     stream: Stream
+    masks: tuple[str, ...] = ()  # behind which it ran (mask/names.py)
 
     @property
     def ok(self) -> bool:
@@ -116,12 +118,13 @@ def execute(
     cwd: str | None = None,
     pass_fds: tuple[int, ...] = (),
     directory: str | None = None,
+    masks: tuple[str, ...] = (),
 ) -> Result:
     """Run `argv` for at most `timeout` seconds.
 
     `stdin` is the input's bytes, a descriptor, or None for an empty file.  `directory` holds the (unlinked) output
-    files.  When the time is up, the whole process group is killed and `timed_out` is set.  EnvironmentProblem when it
-    cannot be started.
+    files; `masks` names the masks that it runs behind.  When the time is up, the whole process group is killed and
+    `timed_out` is set.  EnvironmentProblem when it cannot be started.
     """
     stdout, stderr = Stream(directory), Stream(directory)
     given: Stream | None = None
@@ -132,9 +135,9 @@ def execute(
         given = Stream(directory)
         os.pwrite(given.fd, stdin or b"", 0)
         source = given.fd
-    start = time.monotonic()
-    try:
-        process = subprocess.Popen(
+
+    def start_it() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             argv,
             stdin=source,
             stdout=stdout.fd,
@@ -144,6 +147,10 @@ def execute(
             pass_fds=pass_fds,
             start_new_session=True,
         )
+
+    start = time.monotonic()
+    try:
+        process = behind(masks, start_it) if masks else start_it()
     except OSError as error:
         raise EnvironmentProblem(f"cannot start {argv[0]}: {error.strerror}") from error
     timed_out = False
@@ -156,7 +163,7 @@ def execute(
             _kill_group(process.pid)
         status = process.wait()
     seconds = time.monotonic() - start
-    return Result(tuple(argv), env, status, stdout.read(), stderr.read(), seconds, timed_out, stdout)
+    return Result(tuple(argv), env, status, stdout.read(), stderr.read(), seconds, timed_out, stdout, masks)
 
 
 def _kill_group(pid: int) -> None:

@@ -1,7 +1,8 @@
 """Typed needs: what a case wants from the host or from the runtime before it can judge.
 
 A need is a word, or a word with an argument: `kernel>=5.12`, `cap:SYS_RESOURCE`, `cgroup:memory`, `program:ip`,
-`filesystem:overlay`, `command:exec`.  An unknown word raises HarnessBug (a collection error, never a silent skip).
+`filesystem:overlay`, `command:exec`, `call:mount_setattr` (a row of mask/history.py).  An unknown word raises
+HarnessBug (a collection error, never a silent skip).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from seatrial.conformance import cgroups
 from seatrial.conformance.errors import HarnessBug
+from seatrial.conformance.mask.history import BY_NAME
+from seatrial.conformance.mask.names import masked_by, oldest, resolve_all
 
 if TYPE_CHECKING:
     from seatrial.conformance.driver import Runtime
@@ -226,7 +229,8 @@ HOST: dict[str, Callable[[], str | None]] = {
     "swap": _swap,
 }
 COMMANDS = {"features": "features", "exec": "exec"}  # commands outside the spec, asked of the runtime itself
-PREFIXES = ("kernel>=", "cap:", "cgroup:", "program:", "filesystem:", "command:")
+PREFIXES = ("kernel>=", "cap:", "cgroup:", "program:", "filesystem:", "command:", "call:")
+CALLS = {"time-ns": "unshare-time"}  # needs of the host that a mask can take away, and the row of mask/history.py
 
 
 def kernel_version(release: str) -> tuple[int, int]:
@@ -247,6 +251,8 @@ def check_word(word: str) -> None:
         return
     if word.startswith("cgroup:") and (word[7:] in cgroups.V1_WORDS or word[7:] == "io"):
         return
+    if word.startswith("call:") and word[5:] in BY_NAME:
+        return
     if word.startswith(("program:", "filesystem:", "command:")) and re.fullmatch(r"[\w.+-]+", word.partition(":")[2]):
         return
     raise HarnessBug(f"unknown need {word!r}")
@@ -260,7 +266,24 @@ def unmet(word: str, runtime: Runtime | None = None) -> str | None:
         if runtime is None or runtime.offers(command):
             return None
         return f"the runtime has no {command} command"
-    return _host(word)
+    return _hidden(word, runtime.masks if runtime is not None else ()) or _host(word)
+
+
+def _hidden(word: str, masks: tuple[str, ...]) -> str | None:
+    """Why masks leave a need unmet: they make the kernel older, or take a feature of it away."""
+    if not masks:
+        return None
+    resolved = resolve_all(masks)
+    kernel = oldest(resolved)
+    if word.startswith("kernel>=") and kernel is not None and (kernel.version or ()) < kernel_version(word[8:]):
+        return f"the mask {kernel.name} is a kernel older than {word[8:]}"
+    row = word[5:] if word.startswith("call:") else CALLS.get(word)
+    hidden_by = masked_by(resolved, row) if row else None
+    if hidden_by:
+        return f"the mask {hidden_by} hides {row}"
+    if word == "ids" and os.geteuid() != 0:
+        return "a mask takes away newuidmap's privilege (no_new_privs)"
+    return None
 
 
 @cache
@@ -269,6 +292,9 @@ def _host(word: str) -> str | None:
     if word in HOST:
         return HOST[word]()
     prefix, argument = (word[:8], word[8:]) if word.startswith("kernel>=") else word.split(":", 1)
+    if prefix == "call":
+        major, minor = BY_NAME[argument].kernel
+        return _host(f"kernel>={major}.{minor}")
     if prefix == "kernel>=":
         release = os.uname().release
         return (

@@ -43,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--runtime-timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS", help=limit)
     add("--workdir", metavar="DIR", help="where bundles are made (default: /tmp)")
     add("--results", metavar="FILE", help="append the stamp and the result lines to this file")
+    add("--mask", action="append", default=[], metavar="NAME", help="run the runtime behind this mask, again for more")
     add("--evidence", metavar="DIR", help="write a directory for each failure below this one")
 
 
@@ -247,7 +248,7 @@ def session_of(config: pytest.Config) -> Session:
         view = os.environ.get(VIEW_ENV)
         try:
             made: Session | EnvironmentProblem = Session(
-                option("runtime"), option("workdir"), option("runtime_timeout"), view
+                option("runtime"), option("workdir"), option("runtime_timeout"), view, tuple(option("mask"))
             )
         except EnvironmentProblem as error:
             made = error

@@ -84,11 +84,12 @@ class Progress:
 def header(stamp: dict[str, Any]) -> str:
     """What is tested, where, in two lines."""
     where = "in the airlock" if stamp.get("airlock") else "without an airlock"
+    masks = f" behind {', '.join(stamp['masks'])}" if stamp.get("masks") else ""
     name = fact(stamp, "runtime", "name", default="no version text")
     return (
         f"{name}  {fact(stamp, 'runtime', 'path')}  {fact(stamp, 'runtime', 'digest')[:19]}\n"
         f"runtime-spec {fact(stamp, 'spec')}, profile {fact(stamp, 'profile')}, {fact(stamp, 'privilege')}, "
-        f"cgroup {fact(stamp, 'cgroup', 'view')}, kernel {fact(stamp, 'host', 'kernel')}, {where}"
+        f"cgroup {fact(stamp, 'cgroup', 'view')}, kernel {fact(stamp, 'host', 'kernel')}{masks}, {where}"
     )
 
 

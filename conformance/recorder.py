@@ -59,7 +59,7 @@ class Recorder:
         try:
             runtime = resolve_runtime(self.config.getoption("runtime"))
             airlock = VIEW_ENV in os.environ
-            self.stamp = stamp.make(runtime, self.config.getoption("profile"), airlock)
+            self.stamp = stamp.make(runtime, self.config.getoption("profile"), airlock, self.config.getoption("mask"))
             if path:
                 self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  (closed in sessionfinish)
                 self._write({"kind": "stamp", **self.stamp})
@@ -267,6 +267,7 @@ class Recorder:
             "digest": self.stamp["runtime"]["digest"] if self.stamp else None,
             "view": os.environ.get(VIEW_ENV),
             "timeout": option("runtime_timeout"),
+            "masks": list(option("mask")),
         }
         runtime = session.runtime if session is not None else None
         failure = own_frames(report.longreprtext)

@@ -36,7 +36,9 @@ def resolve_runtime(name: str | None) -> str:
 class Session:
     """One worker's belongings.  `view` is the cgroup view to confine itself to, None outside the airlock."""
 
-    def __init__(self, runtime: str | None, workdir: str | None, timeout: float, view: str | None) -> None:
+    def __init__(
+        self, runtime: str | None, workdir: str | None, timeout: float, view: str | None, masks: tuple[str, ...] = ()
+    ) -> None:
         path = resolve_runtime(runtime)
         self.directory = tempfile.mkdtemp(prefix="seatrial-", dir=workdir or "/tmp")
         os.chmod(self.directory, 0o755)
@@ -47,7 +49,7 @@ class Session:
             self.subtree = Subtree(f"worker-{os.getpid()}")
             confine.enter(self.subtree, view)
         self.workshop = Workshop(os.path.join(self.directory, "bundles"), prefix)
-        self.runtime = Runtime(path, self.directory, self.workshop, timeout=timeout)
+        self.runtime = Runtime(path, self.directory, self.workshop, timeout=timeout, masks=masks)
         self.watch = leaks.Watch(self.runtime.root, self.directory, prefix, confined=view is not None)
         self.bundles: list[Bundle] = []
         self._before: leaks.Snapshot | None = None

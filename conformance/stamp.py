@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from seatrial.conformance import cgroups, ledger, results
@@ -101,7 +102,7 @@ def host() -> dict[str, Any]:
     }
 
 
-def make(runtime: str, profile: str, airlock: bool) -> dict[str, Any]:
+def make(runtime: str, profile: str, airlock: bool, masks: Sequence[str] = ()) -> dict[str, Any]:
     """The stamp of a run, made where its cases run (inside the airlock, when there is one)."""
     view = cgroups.read_view()
     return {
@@ -115,6 +116,7 @@ def make(runtime: str, profile: str, airlock: bool) -> dict[str, Any]:
         "cgroup": {"view": view.mode, "controllers": sorted(view.controllers()), "manager": "cgroupfs"},
         "accelerator": None,  # no virtual machine
         "airlock": airlock,
+        "masks": list(masks),
         "host": host(),
     }
 

@@ -41,6 +41,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="FORMAT=PATH",
         help=f"write a report: {', '.join(FORMATS)}",
     )
+    add(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="as if on another kernel (seatrial mask --list), again for more",
+    )
     add("--cgroup-view", choices=VIEWS, default="auto", help="the cgroup hierarchies that the runtime sees")
     add("--evidence", metavar="DIR", default="seatrial-evidence", help="where failures leave their evidence")
     add("--list", action="store_true", help="print the cases that would run, and their requirements")
@@ -71,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
     """Judge each runtime, print a summary of each, write the reports."""
     from seatrial.conformance import expect
     from seatrial.conformance.check import CASES, Selection, check
+    from seatrial.conformance.mask.names import resolve_all
     from seatrial.conformance.progress import Progress, print_summary
     from seatrial.conformance.report.views import write_reports
     from seatrial.conformance.session import resolve_runtime
@@ -83,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
         check_writable([("expect", options.write_expect)])
     expected = [os.path.abspath(path) if os.path.exists(path := expect.find(name)) else name for name in options.expect]
     expect.load(expected)  # to be told of a mistake before anything runs
+    resolve_all(options.mask)
     stamp = time.strftime("%Y%m%dT%H%M%S")
     runs: list[Run] = []
     status = outcome.CLEAN
@@ -98,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
             shard=options.shard,
             view=options.cgroup_view,
             timeout=options.timeout,
+            masks=tuple(dict.fromkeys(options.mask)),
             evidence=os.path.abspath(os.path.join(options.evidence, name)),
             expect=tuple(expected),
             repeat=options.repeat,

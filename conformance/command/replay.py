@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run one recorded case again: same case, runtime, profile and view."""
+    """Run one recorded case again: same case, runtime, profile, view and masks."""
     from seatrial.conformance import evidence, stamp
     from seatrial.conformance.check import Selection, check
     from seatrial.conformance.progress import header
@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
         view=case["view"] or "auto",
         timeout=case["timeout"],
         evidence=target,
+        masks=tuple(case.get("masks", ())),
     )
     run = check(selection, hear)
     for result in run.results:
