@@ -74,22 +74,31 @@ _CONFIG: dict[str, Any] = {
 
 def config(cgroups_path: str) -> dict[str, Any]:
     """A fresh copy of the default config.json with `linux.cgroupsPath` set; an ordinary user gets `rootless`'s."""
-    document = copy.deepcopy(_CONFIG)
     if os.geteuid() != 0:
-        return rootless(document)
-    document["linux"]["cgroupsPath"] = cgroups_path
-    return document
+        from seatrial.conformance import ids
+
+        return rootless(document(), *ids.mappings())
+    made = document()
+    made["linux"]["cgroupsPath"] = cgroups_path
+    return made
 
 
-def rootless(document: dict[str, Any]) -> dict[str, Any]:
-    """The default changed for an ordinary user, as engines do it: in a user namespace, without limits and a place for
-    its cgroup, with the host's /sys, and with no option that names an id (docs/rootless.md)."""
-    from seatrial.conformance import ids
+def document() -> dict[str, Any]:
+    """A fresh copy of the default config.json, which names no cgroup."""
+    return copy.deepcopy(_CONFIG)
 
+
+def rootless(
+    document: dict[str, Any], uids: list[dict[str, int]], gids: list[dict[str, int]] | None = None
+) -> dict[str, Any]:
+    """The default changed for an ordinary user, as engines do it: in a user namespace with these mappings (`gids`: the
+    same), without limits and a place for its cgroup, with the host's /sys, and with no option that names an id
+    (docs/rootless.md)."""
     linux = document["linux"]
     del linux["resources"]
     linux["namespaces"].append({"type": "user"})
-    linux["uidMappings"], linux["gidMappings"] = ids.mappings()
+    linux["uidMappings"] = uids
+    linux["gidMappings"] = [dict(entry) for entry in uids] if gids is None else gids
     for mount in document["mounts"]:
         if mount["destination"] == "/dev/pts":
             mount["options"].remove("gid=5")

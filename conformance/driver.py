@@ -70,7 +70,7 @@ class Runtime:
 
         `env` is added to the driver's environment.  RuntimeTimeout after `timeout` seconds (default: the session's).
         """
-        argv = [self.path, *(["--root", self.root] if root else []), *words]
+        argv = self.argv(*(["--root", self.root] if root else []), *words)
         limit = self.timeout if timeout is None else timeout
         result = execute(
             argv,
@@ -87,6 +87,14 @@ class Runtime:
         if result.timed_out:
             raise RuntimeTimeout(result.describe())
         return result
+
+    def argv(self, *words: str) -> list[str]:
+        """The command line for these words of the runtime's."""
+        return [self.path, *words]
+
+    def host_pid(self, pid: int) -> int:
+        """The pid, as we see it, of a process that the runtime names."""
+        return pid
 
     def create(
         self,
@@ -285,7 +293,7 @@ class Container:
             value = self.state().get("pid")
             if not isinstance(value, int) or value <= 0:
                 raise Finding(f"state of {self.id} has no pid: {value!r}")
-            self._pid = value
+            self._pid = self.runtime.host_pid(value)
         return self._pid
 
     def kill(self, signal: str | int = "TERM", check: bool = True, **options: Option) -> Result:

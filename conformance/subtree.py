@@ -66,7 +66,7 @@ class Subtree:
                 os.mkdir(path)
                 self.places.append((hierarchy, path))
                 if hierarchy.version == 1 and "cpuset" in hierarchy.option.split(","):
-                    _copy_cpuset(parent, path)
+                    copy_cpuset(parent, path)
             except OSError as error:
                 self.destroy()
                 raise EnvironmentProblem(f"cannot make the cgroup {path}: {error.strerror}") from error
@@ -157,7 +157,7 @@ def _thaw(path: str) -> None:
                 _write(os.path.join(directory, "freezer.state"), "THAWED")
 
 
-def _copy_cpuset(parent: str, path: str) -> None:
+def copy_cpuset(parent: str, path: str) -> None:
     """A new v1 cpuset is empty and takes no process before it has CPUs and memory nodes (cpuset(7))."""
     for name in ("cpuset.cpus", "cpuset.mems"):
         with open(os.path.join(parent, name), encoding="ascii") as file:

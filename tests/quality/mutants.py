@@ -5,10 +5,12 @@ from __future__ import annotations
 import exec_mutants
 import limit_mutants
 import mount_mutants
+import nesting_mutants
 import network_mutants
 import parent_mutants
 import pause_mutants
 import plan_mutants
+import rootless_mutants
 import security_mutants
 from planting import Mutant
 
@@ -20,6 +22,8 @@ TABLE = (
     *pause_mutants.TABLE,
     *exec_mutants.TABLE,
     *limit_mutants.TABLE,
+    *rootless_mutants.TABLE,
+    *nesting_mutants.TABLE,
     *security_mutants.TABLE,
 )
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in TABLE}

@@ -20,7 +20,10 @@ CONTROL = "control"  # the name of the mutant that has no bug
 def write_wrapper(directory: str, name: str) -> tuple[str, str]:
     """A runtime's command line for a mutant; its path, and the path of the file that appears when the mutation has
     taken place."""
-    path, mark = os.path.join(directory, f"runtime-{name}"), os.path.join(directory, f"applied-{name}")
+    path, marks = os.path.join(directory, f"runtime-{name}"), os.path.join(directory, f"marks-{name}")
+    os.makedirs(marks, exist_ok=True)
+    os.chmod(marks, 0o777)  # an ordinary user runs it, too
+    mark = os.path.join(marks, "applied")
     place = os.path.dirname(os.path.dirname(os.path.abspath(str(runtime.__file__))))
     sites = ":".join(dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib")))
     words = [sys.executable, "-I", "-S", os.path.join(HERE, "mutant_runtime.py"), name, mark, place, sites]

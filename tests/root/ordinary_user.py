@@ -16,8 +16,8 @@ import argparse
 import contextlib
 import os
 import sys
-import tempfile
 
+from seatrial.conformance.ordinary import bind, give_name, open_the_way
 from seatrial.native import mount_api, syscall
 
 USER = "sailor"
@@ -45,52 +45,6 @@ def environment(home: str) -> dict[str, str]:
     path = f"{os.path.dirname(sys.executable)}:/usr/sbin:/usr/bin:/sbin:/bin"
     directories = {"HOME": home, "XDG_RUNTIME_DIR": f"{home}/run", "TMPDIR": f"{home}/tmp"}
     return {**directories, "USER": USER, "PATH": path, "LANG": "C.UTF-8"}
-
-
-def bind(source: str, target: str) -> None:
-    """A recursive bind mount."""
-    mount_api.mount(source, target, None, mount_api.MS_BIND | mount_api.MS_REC)
-
-
-def open_the_way(trees: list[str]) -> None:
-    """Let everybody reach `trees`: what is above them and keeps others out is covered by a tmpfs with the trees."""
-    blocked: dict[str, list[str]] = {}
-    for tree in trees:
-        path = ""
-        for part in tree.strip("/").split("/")[:-1]:
-            path += f"/{part}"
-            if not os.stat(path).st_mode & 0o001:
-                blocked.setdefault(path, []).append(tree)
-                break
-    if not blocked:
-        return
-    mount_api.mount("tmpfs", "/mnt", "tmpfs", 0, "mode=755")
-    for top, inner in blocked.items():
-        kept = [(tempfile.mkdtemp(dir="/mnt"), tree) for tree in inner]
-        for place, tree in kept:
-            bind(tree, place)
-        mount_api.mount("tmpfs", top, "tmpfs", 0, "mode=755")
-        for place, tree in kept:
-            os.makedirs(tree, exist_ok=True)
-            bind(place, tree)
-    mount_api.umount("/mnt", mount_api.MNT_DETACH)
-
-
-def give_name(directory: str, id: int, ranges: str) -> None:
-    """The entries in /etc/passwd, and with `ranges` in /etc/subuid and /etc/subgid."""
-    with open("/etc/passwd", encoding="utf-8") as file:
-        users = file.read()
-    entries = {"passwd": f"{users}{USER}:x:{id}:{id}::{directory}:/bin/sh\n"}
-    line = f"{USER}:{ranges}\n" if ranges else ""
-    entries.update(subuid=line, subgid=line)
-    for name, text in entries.items():
-        target = f"/etc/{name}"
-        if not os.path.exists(target):
-            continue  # newuidmap will say so
-        copy = os.path.join(directory, f".{name}")
-        with open(copy, "w", encoding="utf-8") as file:
-            file.write(text)
-        bind(copy, target)
 
 
 def show_v1() -> None:
@@ -144,7 +98,7 @@ def main() -> None:
         delegate(options.cgroup, options.id)
     syscall.unshare(syscall.CLONE_NEWNS)
     mount_api.mount(None, "/", None, mount_api.MS_REC | mount_api.MS_PRIVATE)
-    give_name(home, options.id, options.ranges)
+    give_name(home, USER, options.id, options.ranges)
     if options.view == "v1":
         show_v1()
     open_the_way([home, REPOSITORY, sys.prefix, sys.base_prefix])

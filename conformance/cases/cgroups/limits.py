@@ -39,7 +39,7 @@ def variants(limits: Iterable[Limit]) -> list[Any]:
     """(limit, file, wanted texts, v2) for each limit and version of cgroups that has it."""
     found = []
     for limit in limits:
-        for version, target, rows in (("1", limit.v1, limit.v1_rows), ("2", limit.v2, limit.v2_rows)):
+        for version, target, rows in (("2", limit.v2, limit.v2_rows), ("1", limit.v1, limit.v1_rows)):
             if target is None:
                 continue
             file, text = target
@@ -53,7 +53,7 @@ def variants(limits: Iterable[Limit]) -> list[Any]:
 def versions(controller: str, v1: Iterable[str] = (), v2: Iterable[str] = ()) -> list[Any]:
     """True (v2) and False (v1) with the rows that a case covers there; a version without rows is left out."""
     found = []
-    for name, rows in (("1", tuple(v1)), ("2", tuple(v2))):
+    for name, rows in (("2", tuple(v2)), ("1", tuple(v1))):
         if rows:
             marks = [covers(*(f"config-linux/{row}" for row in rows)), needs("root", f"cgroup{name}")]
             found.append(pytest.param(name == "2", id=f"v{name}", marks=[*marks, needs(f"cgroup:{controller}")]))

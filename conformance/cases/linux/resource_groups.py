@@ -59,19 +59,34 @@ def first(resource: str) -> tuple[str, int]:
     return domain, values[domain]
 
 
+def write_line(path: str, line: str) -> None:
+    """Write one line to a control file.  OSError from write(2)."""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(line)
+
+
+def make(path: str) -> None:
+    """Make a group.  OSError from mkdir(2): ENOSPC when the hardware has no more."""
+    os.mkdir(path)
+
+
+def remove(path: str) -> None:
+    """Remove a group.  OSError from rmdir(2)."""
+    os.rmdir(path)
+
+
 @contextlib.contextmanager
 def group(name: str, *lines: str) -> Iterator[str]:
     """A class of service made by us, with these lines written; removed at the end."""
     path = place(name)
     try:
-        os.mkdir(path)
+        make(path)
     except OSError as error:
         raise EnvironmentProblem(f"cannot make {path}: {error.strerror}") from error
     try:
         for line in lines:
-            with open(os.path.join(path, "schemata"), "w", encoding="ascii") as file:
-                file.write(line + "\n")
+            write_line(os.path.join(path, "schemata"), line + "\n")
         yield name
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.rmdir(path)
+            remove(path)

@@ -49,7 +49,7 @@ def cleaned() -> Iterator[None]:
     yield
     for name in resctrl.groups() - before:
         with contextlib.suppress(OSError):
-            os.rmdir(resctrl.place(name))
+            resctrl.remove(resctrl.place(name))
 
 
 def hardware_case(*rows: str) -> Callable[[Any], Any]:
@@ -291,7 +291,7 @@ def test_no_monitoring_group_left_is_an_error(runtime: Runtime, bundle: Bundle) 
         for number in range(4096):
             path = resctrl.place("mon_groups", f"{bundle.name}-{number}")
             try:
-                os.mkdir(path)
+                resctrl.make(path)
             except OSError:
                 break
             taken.append(path)
@@ -303,4 +303,4 @@ def test_no_monitoring_group_left_is_an_error(runtime: Runtime, bundle: Bundle) 
         assert bundle.name not in resctrl.groups("mon_groups")
     finally:
         for path in taken:
-            os.rmdir(path)
+            resctrl.remove(path)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -17,40 +15,9 @@ from seatrial.conformance.probe import Report
 
 Reader = Callable[..., Report]
 Rejected = Callable[..., Result]
-PROFILE = "seatrial-conformance"
-RULES = f"""\
-profile {PROFILE} flags=(attach_disconnected,mediate_deleted) {{
-  file,
-  network,
-  capability,
-  mount,
-  umount,
-  pivot_root,
-  signal,
-  ptrace,
-  deny /denied rw,
-}}
-"""
 CONTEXTS = (
     "/etc/selinux/{}/contexts/lxc_contexts"  # of the policy: container's process and files, selinux_lxc_contexts(5)
 )
-
-
-@pytest.fixture
-def profile() -> Iterator[str]:
-    """A loaded AppArmor profile that allows all but one file."""
-    parser = shutil.which("apparmor_parser") or "/sbin/apparmor_parser"
-    if not os.path.exists(parser):
-        pytest.skip("program:apparmor_parser: no program apparmor_parser")
-
-    def load(how: str) -> str:
-        done = subprocess.run([parser, how, "--skip-cache"], input=RULES, text=True, capture_output=True, timeout=60)
-        return "" if done.returncode == 0 else done.stderr.strip()
-
-    if reason := load("--replace"):
-        pytest.skip(f"apparmor: no profile can be loaded: {reason}")
-    yield PROFILE
-    load("--remove")
 
 
 @needs("root", "apparmor")
