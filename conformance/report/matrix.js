@@ -146,7 +146,10 @@
     field("words").focus();
   });
   addEventListener("hashchange", () => show(decodeURIComponent(location.hash.slice(1))));
-  const measure = () => frame.style.setProperty("--seen", frame.clientWidth + "px");
+  function measure() {
+    frame.style.setProperty("--seen", frame.clientWidth + "px");
+    frame.style.scrollPaddingTop = table.tHead.offsetHeight + "px";  // what gets the focus is not below the head
+  }
   addEventListener("resize", measure);
   measure();
   filter();
