@@ -40,7 +40,7 @@ def column_labels(columns: Sequence[Column]) -> list[tuple[str, list[str]]]:
     differing = [number for number in range(len(facts[0])) if len({values[number] for values in facts}) > 1]
     labels = []
     for name, digest, values in zip(names, digests, facts, strict=True):
-        parts = [f"{values[number][0]} {values[number][1]}" for number in differing]
+        parts = [f"{values[number][0]} {values[number][1]}" for number in differing if values[number][1] != "none"]
         if len({other for other, of in zip(digests, names, strict=True) if of == name}) > 1:
             parts.insert(0, digest[:19])
         labels.append((name, parts))
