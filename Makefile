@@ -19,7 +19,7 @@ SETUP := pyproject.toml setup.py $(wildcard runtime/entry/*)
 check: setup
 	$(BIN)/seatrial check $(ARGS)
 
-test: PACKAGES += $(ENGINES)
+test: OPTIONAL := $(ENGINES)
 test: setup
 	$(BIN)/python -X dev -m pytest -n 2 --dist loadfile $(ARGS)
 
@@ -38,7 +38,7 @@ fix: setup
 setup: packages $(VENV)/.installed
 
 packages:
-	@PACKAGES="$(PACKAGES)" sh .ci/packages
+	@PACKAGES="$(PACKAGES)" OPTIONAL="$(OPTIONAL)" sh .ci/packages
 
 $(VENV)/.installed: $(SETUP) $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

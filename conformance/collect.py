@@ -13,10 +13,11 @@ from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case: its stable name and the ledger ids that it covers."""
+    """A case: its stable name, the ledger ids that it covers, and the words of its needs."""
 
     id: str
     requirements: tuple[str, ...]
+    needs: tuple[str, ...] = ()
 
 
 def collect(profile: str = "all", keyword: str | None = None, shard: str | None = None) -> list[Case]:
@@ -32,7 +33,10 @@ def collect(profile: str = "all", keyword: str | None = None, shard: str | None 
 
     class Listener:
         def pytest_collection_finish(self, session: pytest.Session) -> None:
-            found.extend(Case(plugin.case_id(item), plugin.mark_words(item, "covers")) for item in session.items)
+            found.extend(
+                Case(plugin.case_id(item), plugin.mark_words(item, "covers"), plugin.mark_words(item, "needs"))
+                for item in session.items
+            )
 
     arguments = [
         "-c",
