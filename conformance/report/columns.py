@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seatrial.conformance import ledger, outcome
+from seatrial.conformance.report.evidence import located
 from seatrial.conformance.results import CaseResult, Run, fact
 
 GOOD = frozenset({outcome.PASSED, outcome.UNEXPECTED_PASS})
@@ -65,7 +66,7 @@ def columns(runs: Sequence[Run]) -> list[Column]:
     groups: dict[tuple[str, Environment], list[Run]] = {}
     for run in runs:
         runtime = fact(run.stamp, "runtime", "digest", default=run.name)
-        groups.setdefault((runtime, environment(run.stamp)), []).append(run)
+        groups.setdefault((runtime, environment(run.stamp)), []).append(located(run))
     return [_column(parts, key[1]) for key, parts in groups.items()]
 
 

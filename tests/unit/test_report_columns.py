@@ -158,3 +158,19 @@ def test_members_of_later_releases_are_ignored() -> None:
     line = {"kind": "result", **json.loads(run_samples.result("a", "passed").line()), "mood": "splendid"}
     [found] = results.read([json.dumps({"kind": "stamp"}), json.dumps(line)])
     assert found.results[0].case == "a"
+
+
+def test_evidence_is_found_where_it_was_moved_together_with_the_results(tmp_path: Path) -> None:
+    moved = tmp_path / "conformance-0" / "evidence" / "20260102-1" / "case"
+    moved.mkdir(parents=True)
+    made = run()
+    made.source = str(tmp_path / "conformance-0" / "results.jsonl")
+    recorded = "/home/runner/work/project/conformance-results/evidence/20260102-1/case"
+    made.results += [
+        run_samples.result("a", "failed", "config/hostname/1", evidence=recorded),
+        run_samples.result("b", "failed", "config/hostname/1", evidence="/no/such/../../place\x00"),
+    ]
+    [column] = columns([made])
+    assert [result.evidence for result in column.run.results] == [str(moved), "/no/such/../../place\x00"]
+    page = view([made], "html", str(tmp_path / "page.html"))
+    assert '"./conformance-0/evidence/20260102-1/case/"' in page
