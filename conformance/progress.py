@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from seatrial.conformance import outcome, summary
 from seatrial.conformance.driver import INSANE
+from seatrial.conformance.report.text import visible
 from seatrial.conformance.results import fact
 
 if TYPE_CHECKING:
@@ -76,15 +77,15 @@ class Progress:
 
     def _say(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._bar.console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
         else:
-            print(text, file=self.stream, flush=True)
+            print(visible(text), file=self.stream, flush=True)
 
 
 def header(stamp: dict[str, Any]) -> str:
     """What is tested, where, in two lines."""
     where = "in the airlock" if stamp.get("airlock") else "without an airlock"
-    masks = f" behind {', '.join(stamp['masks'])}" if stamp.get("masks") else ""
+    masks = f" behind {fact(stamp, 'masks')}" if stamp.get("masks") else ""
     name = fact(stamp, "runtime", "name", default="no version text")
     return (
         f"{name}  {fact(stamp, 'runtime', 'path')}  {fact(stamp, 'runtime', 'digest')[:19]}\n"
@@ -99,7 +100,7 @@ def print_summary(run: Run, stream: IO[str] | None = None) -> None:
     bad = summary.failures(run)
 
     def say(text: str = "") -> None:
-        print(text, file=out)
+        print(visible(text), file=out)
 
     say()
     say(f"{'section':<58}{'verified':>9}{'violated':>9}{'n/a':>5}{'untested':>9}")

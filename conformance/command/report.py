@@ -26,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     """Summaries and reports of stored results; the worst exit status of theirs, and 2 when one is incomplete."""
     from seatrial.conformance.progress import header, print_summary
     from seatrial.conformance.report.columns import columns, incomplete
+    from seatrial.conformance.report.text import visible
     from seatrial.conformance.report.views import write_reports
     from seatrial.conformance.results import read_file
 
@@ -40,10 +41,10 @@ def run(options: argparse.Namespace) -> int:
     for number, column in enumerate(columns(runs)):
         if number:
             print()
-        print(header(column.run.stamp))
+        print(visible(header(column.run.stamp)))
         print_summary(column.run)
         for note in column.notes:
-            print(f"note          {note}")
+            print(f"note          {visible(note)}")
         status = max(status, column.run.exit_status())
         if any(incomplete(part) for part in column.parts):
             status = max(status, outcome.ENVIRONMENT)

@@ -111,7 +111,7 @@ def test_a_thousand_rows_are_shown_and_filtered(show: Show, pages: dict[str, str
     enter(browser, "section", "")
     enter(browser, "differing", "yes")
     assert 0 < shown(browser) <= rows
-    assert max(took) < 3000, took  # milliseconds; a tenth of that on an idle machine
+    assert max(took) < 5000, took  # milliseconds; a tenth of that on an idle machine
     no_complaints(browser)
 
 

@@ -174,3 +174,11 @@ def test_evidence_is_found_where_it_was_moved_together_with_the_results(tmp_path
     assert [result.evidence for result in column.run.results] == [str(moved), "/no/such/../../place\x00"]
     page = view([made], "html", str(tmp_path / "page.html"))
     assert '"./conformance-0/evidence/20260102-1/case/"' in page
+
+
+def test_hostile_text_reaches_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "hostile.jsonl", run_samples.hostile())
+    assert cli.main(["report", path, "-o", str(tmp_path / "page.html")]) == 3
+    printed = capsys.readouterr().out
+    assert "\\x1b[31mred" in printed
+    assert not {"\x1b", "\x07", "\r", "\x9b", "\u202e"} & set(printed)
