@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shlex
 import shutil
 from typing import Any
@@ -84,6 +85,7 @@ class Bundle:
         self.config: dict[str, Any] = defaults.config(f"/{name}")
         self.raw: str | bytes | None = None
         self.frozen = False
+        self._spots = itertools.count(1)
 
     def write(self) -> str:
         """Write config.json (from `raw` where it is set, else from `config`) and return its path.  A bundle whose
@@ -101,6 +103,21 @@ class Bundle:
         linux = self.config.get("linux")
         path = linux.get("cgroupsPath") if isinstance(linux, dict) else None
         return path if isinstance(path, str) else None
+
+    def fingerprint(self) -> str | None:
+        """Equal for bundles that differ in their names alone: the config and the kind, mode, size and owner of every
+        file.  None where config.json is not written from `config`."""
+        if self.frozen or self.raw is not None:
+            return None
+        words = [json.dumps(self.config, sort_keys=True)]
+        for directory, directories, files in os.walk(self.path):
+            directories.sort()
+            for name in sorted([*directories, *files]):
+                path = os.path.join(directory, name)
+                if name != "config.json" or directory != self.path:
+                    status = os.lstat(path)
+                    words.append(f"{path} {status.st_mode:o} {status.st_size} {status.st_uid} {status.st_gid}")
+        return re.sub(rf"(?<!\w){re.escape(self.name)}(?!\w)", "NAME", "\n".join(words))
 
     # -- process ------------------------------------------------------------------------------------------------------
 
@@ -232,6 +249,12 @@ class Bundle:
         path = os.path.join(self.rootfs, relative.lstrip("/"))
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.symlink(text, path)
+        return path
+
+    def spot(self) -> str:
+        """Make a directory in the rootfs that no other call gets, and return its path in the container."""
+        path = f"/spot/{next(self._spots)}"
+        self.directory(path)
         return path
 
     def outside(self, relative: str) -> str:

@@ -55,7 +55,7 @@ def pytest_command(selection: Selection, workdir: str, results_path: str) -> lis
     command += ["-p", "seatrial.conformance.plugin", "--strict-markers", "--color=no", "-q"]
     command += ["--tb=native"]  # the others parse a source file for each of their frames, which takes most of the time
     if selection.workers > 1:
-        command += ["-p", "xdist", "-n", str(selection.workers), "--max-worker-restart=2"]
+        command += ["-p", "xdist", "-n", str(selection.workers), "--max-worker-restart=2", "--dist", "worksteal"]
     command += ["--runtime", selection.runtime, "--profile", selection.profile, "--workdir", workdir]
     command += ["--runtime-timeout", str(selection.timeout), "--results", results_path]
     for name in selection.masks:

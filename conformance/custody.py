@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-from seatrial.conformance import airlock, leaks, outcome
+from seatrial.conformance import airlock, orphans, outcome
 from seatrial.conformance.airlock import Request
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.native import syscall
@@ -46,18 +46,18 @@ def custodian(request: Request) -> int:
         return status if status >= 0 else 128 - status
     finally:
         for pid in end_children():
-            print(f"could not end process {pid} ({leaks.describe(pid)})", file=sys.stderr)
+            print(f"could not end process {pid} ({orphans.describe(pid)})", file=sys.stderr)
         shutil.rmtree(request.workdir, ignore_errors=True)
 
 
 def end_children(seconds: float = END_SECONDS) -> set[int]:
     """Kill our children, and theirs, which become ours thereby, until there are none; those that stay are returned."""
     deadline = time.monotonic() + seconds
-    while (left := leaks.children()) and time.monotonic() < deadline:
+    while (left := orphans.children()) and time.monotonic() < deadline:
         for pid in left:
             with contextlib.suppress(PermissionError):  # a set-user-id program, which ends by itself
-                leaks.kill(pid)
-        leaks.reap()
+                orphans.kill(pid)
+        orphans.reap()
     return left
 
 

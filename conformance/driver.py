@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
+from seatrial.conformance import orphans
 from seatrial.conformance.bundle import Bundle, Workshop
 from seatrial.conformance.errors import EnvironmentProblem, Finding, RuntimeTimeout
 from seatrial.conformance.execute import Result, execute, tail, wait_pidfd
@@ -19,6 +21,7 @@ __all__ = ["Container", "Result", "Runtime"]
 Option: TypeAlias = "str | int | bool | list[str]"
 DEFAULT_TIMEOUT = 10.0  # seconds for one invocation; no legitimate one is known to take more than 1
 PATIENCE = 0.2  # seconds of waiting after which the runtime's sanity is in doubt
+END_SECONDS = 0.2  # how long a process may take to end after SIGKILL (a frozen one does not, on cgroup v1)
 INSANE = "the runtime cannot run the unmodified default bundle"
 PATH_VALUE = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -26,7 +29,8 @@ PATH_VALUE = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Runtime:
     """A runtime binary with a state directory (--root) of its own.
 
-    Every invocation is recorded in `journal` (cleared for each case) and its time added to `seconds`.
+    Every invocation is recorded in `journal` (cleared for each case).  `seconds` is the time during which at least one
+    ran.
     """
 
     def __init__(
@@ -50,8 +54,12 @@ class Runtime:
         self.journal: list[Result] = []
         self.containers: list[Container] = []
         self.seconds = 0.0
+        self._running = 0
+        self._clock = threading.Lock()
         self._offers: dict[str, bool] = {}
         self._sane: Finding | bool | None = None
+        self._entries = False  # whether a container has an entry of its name in the state directory
+        self.accepted: set[str] = set()  # fingerprints of bundles that were created, see checks.accepted
         os.makedirs(self.root, mode=0o711, exist_ok=True)
 
     # -- invocations --------------------------------------------------------------------------------------------------
@@ -72,7 +80,7 @@ class Runtime:
         """
         argv = self.argv(*(["--root", self.root] if root else []), *words)
         limit = self.timeout if timeout is None else timeout
-        result = execute(
+        result = self._execute(
             argv,
             env={**self.env, **(env or {})},
             timeout=limit,
@@ -83,7 +91,6 @@ class Runtime:
             masks=(*self._more_masks, *self.masks),
         )
         self.journal.append(result)
-        self.seconds += result.seconds
         if result.timed_out:
             raise RuntimeTimeout(result.describe())
         return result
@@ -95,6 +102,20 @@ class Runtime:
     def host_pid(self, pid: int) -> int:
         """The pid, as we see it, of a process that the runtime names."""
         return pid
+
+    def _execute(self, argv: list[str], **options: Any) -> Result:
+        """Run a command line; what several threads spend inside at once counts once."""
+        with self._clock:
+            self._running += 1
+            if self._running == 1:
+                self._began = time.monotonic()
+        try:
+            return execute(argv, **options)
+        finally:
+            with self._clock:
+                self._running -= 1
+                if self._running == 0:
+                    self.seconds += time.monotonic() - self._began
 
     def create(
         self,
@@ -193,6 +214,13 @@ class Runtime:
         finally:
             self._more_masks = previous
 
+    def knows(self, id: str) -> bool:
+        """Whether there is a container of that id, as `state` tells.  It is not asked about a name that is absent from
+        the state directory of a runtime whose containers have entries there (prove_sane saw one come and go)."""
+        if self._entries and not os.path.lexists(os.path.join(self.root, id)):
+            return False
+        return self.state(id).ok
+
     # -- what this runtime is -----------------------------------------------------------------------------------------
 
     def offers(self, command: str) -> bool:
@@ -213,8 +241,7 @@ class Runtime:
 
     def prove_sane(self) -> None:
         """Finding unless this runtime can create, show, start and delete the unmodified default bundle (tried once).
-        Checks that
-        expect a refusal ask this first: a runtime that refuses everything has not refused anything."""
+        Checks that expect a refusal ask this first: a runtime that refuses everything has not refused anything."""
         if self._sane is None:
             self._sane = True  # until proven otherwise: what waits below would ask again, and again
             bundle = self.workshop.bundle()
@@ -226,9 +253,12 @@ class Runtime:
                     status = container.status()
                     if status != "created":
                         raise Finding(f"after create the status is {status!r}")
+                    entry = os.path.join(self.root, container.id)
+                    shown = os.path.isdir(entry)
                     container.start()
                     container.wait_status("stopped")
                     container.delete()
+                self._entries = shown and not os.path.lexists(entry)
                 self._sane = True
             except Finding as error:
                 self._sane = Finding(f"{INSANE}: {error}")
@@ -337,9 +367,10 @@ class Container:
         raise Finding(f"the status of {self.id} is {status!r} after {timeout:g} s, not {wanted!r}")
 
     def wait(self, timeout: float = 5.0) -> None:
-        """Wait until the container's process has ended; Finding after `timeout` seconds."""
+        """Wait until the container's process has ended; Finding after `timeout` seconds.  If it is one of our children
+        (we are a subreaper), its cgroup tells its pid; otherwise state does."""
         try:
-            pid = self.pid
+            pid = self._process() or self.pid
         except Finding:
             if self.status() == "stopped":
                 return
@@ -347,7 +378,7 @@ class Container:
         with _pidfd(pid) as number:
             if number is not None and not wait_pidfd(number, timeout):
                 raise Finding(f"process {pid} of {self.id} still runs after {timeout:g} s")
-        self._reap()
+        _reap(pid)
 
     def wait_output(self, text: str, timeout: float = 5.0) -> str:
         """Wait until the container's output contains a text and return the output; Finding after `timeout` seconds."""
@@ -372,12 +403,34 @@ class Container:
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
 
+    def end(self) -> None:
+        """End the container's process ourselves, where its cgroup tells which of our children it is.
+
+        A `delete --force` has less to do then: runc 1.1 sleeps for 100 ms between its SIGKILL and its next look.
+        Several processes are left to the runtime: what it does not end is a finding."""
+        pid = self._process()
+        if pid is not None:
+            orphans.kill(pid, END_SECONDS)
+
+    def _process(self) -> int | None:
+        """The container's process, if it is the only one of our children in its cgroup, or the one that state named."""
+        found = orphans.of_container(self.bundle.name)
+        if self._pid in found:
+            return self._pid
+        return found.pop() if len(found) == 1 else None
+
+    def remove(self) -> Result:
+        """`delete --force`, of a process that we have ended if we could; for cases that are not about `--force`."""
+        self.end()
+        return self.delete(force=True)
+
     def discard(self) -> Result | None:
         """Get rid of the container whatever its condition (`delete --force`); None when nothing was to be done."""
         self._reap()
         left = os.path.exists(os.path.join(self.runtime.root, self.id))
         if not left and (self.deleted or not self.alive):
             return None
+        self.end()
         try:
             result = self.runtime.command("delete", "--force", self.id)
         except (RuntimeTimeout, EnvironmentProblem):
@@ -394,8 +447,12 @@ class Container:
         """The container's process becomes our child when create has ended (we are a subreaper): a shim would reap it
         too."""
         if self._pid is not None:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._pid, os.WNOHANG)
+            _reap(self._pid)
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def flags(options: dict[str, Option]) -> list[str]:

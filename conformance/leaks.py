@@ -6,12 +6,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from seatrial.conformance import cgroups, subtree
-from seatrial.conformance.execute import wait_pidfd
+from seatrial.conformance import cgroups, orphans, subtree
 from seatrial.native import mount_api
 
 GRACE = 0.25  # seconds for what the kernel finishes after delete has returned (a killed process, an emptied cgroup)
@@ -41,24 +39,25 @@ class Watch:
         self.directory = directory
         self.prefix = prefix
         self.confined = confined
+        self.last: Snapshot | None = None  # what compare() found
         self._hierarchies = cgroups.read_view().hierarchies()
 
     def take(self) -> Snapshot:
         """The present condition."""
-        reap()
+        orphans.reap()
         return Snapshot(
             frozenset(state_entries(self.state)),
             frozenset(self._run_files()),
             frozenset(self._cgroups()),
             frozenset(self._mounts()),
-            frozenset(children()),
+            frozenset(orphans.children()),
         )
 
     def compare(self, before: Snapshot, excused: Iterable[str] = ()) -> list[str]:
         """One line for each thing that is there now and was not before.  `excused` are values of cgroupsPath whose
         ancestors may stay: a runtime makes them on the way, and another container may use them.  A relative one counts
         from a place that the runtime chooses."""
-        now = self.take()
+        now = self.last = self.take()
         parents = {os.path.dirname(os.path.normpath("/" + path.lstrip("/"))) for path in excused}
         chosen = {level for path in excused if path[:1] != "/" for level in _ancestors(os.path.normpath(path))}
         found = [f"state entry {name}" for name in sorted(now.entries - before.entries)]
@@ -72,14 +71,14 @@ class Watch:
                 left[inner] = left.get(inner, 0) + 1
         found += [f"cgroup {inner} in {count} hierarchies" for inner, count in left.items()]
         found += [f"mount {target}" for _, target in sorted(now.mounts - before.mounts)]
-        found += [f"process {pid} ({describe(pid)})" for pid in sorted(now.processes - before.processes)]
+        found += [f"process {pid} ({orphans.describe(pid)})" for pid in sorted(now.processes - before.processes)]
         return found
 
     def clean(self, before: Snapshot) -> None:
         """Remove everything that is there now and was not before."""
         now = self.take()
         for pid in now.processes - before.processes:
-            kill(pid)
+            orphans.kill(pid)
         for _, target in sorted(now.mounts - before.mounts, reverse=True):
             with contextlib.suppress(OSError):
                 mount_api.umount(target, mount_api.MNT_DETACH)
@@ -89,7 +88,7 @@ class Watch:
             remove(os.path.join(self.state, name))
         for path in now.run - before.run:
             remove(path)
-        reap()
+        orphans.reap()
 
     def _run_files(self) -> Iterable[str]:
         """Runtimes and their helpers keep files below /run, at most one directory deep; a name is
@@ -125,44 +124,11 @@ class Watch:
                     yield int(words[0]), words[4]
 
 
-def children() -> set[int]:
-    """Our children: with PR_SET_CHILD_SUBREAPER, also the orphans of the runtimes that we started.  (Needs
-    CONFIG_PROC_CHILDREN, as CRIU does; without it nothing is seen.)"""
-    found: set[int] = set()
-    for task in _names("/proc/self/task"):
-        try:
-            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
-                found.update(int(word) for word in file.read().split())
-        except OSError:
-            continue
-    return found
-
-
-def reap() -> None:
-    """Collect the zombies among the orphans that became our children."""
-    for pid in children():
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-
-
 def remove(path: str) -> None:
     """Remove a file or a tree, if it can be removed."""
     shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
         os.unlink(path)
-
-
-def kill(pid: int) -> None:
-    """Kill a process and wait (not for ever) until it is gone."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        os.kill(pid, signal.SIGKILL)
-        wait_pidfd(pidfd, 1.0)
-    finally:
-        os.close(pidfd)
 
 
 def settle(look: Callable[[], list[str]]) -> list[str]:
@@ -175,15 +141,6 @@ def settle(look: Callable[[], list[str]]) -> list[str]:
         time.sleep(pause)
         pause *= 2
     return found
-
-
-def describe(pid: int) -> str:
-    """The command line of a process, shortened."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read(120).replace(b"\0", b" ").decode("utf-8", "replace").strip() or "no command line"
-    except OSError:
-        return "gone"
 
 
 def _ancestors(path: str) -> list[str]:
@@ -210,7 +167,11 @@ def _entries(path: str) -> list[str]:
 
 
 def _directories(path: str) -> list[str]:
+    """The cgroups in a cgroup.  Its count of links tells whether there are any (kernfs: 2 and one for each), which
+    spares most of the listings."""
     try:
+        if os.stat(path).st_nlink == 2:
+            return []
         with os.scandir(path) as entries:
             return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:

@@ -173,7 +173,8 @@ class Recorder:
             return
         for case, results in self._repetitions.items():  # the run was stopped between repetitions
             self._put(repeat.merge(results, case in self._tolerated))
-        self._write({"kind": "end", "seconds": round(time.monotonic() - self._started, 3)})
+        seconds = round(time.monotonic() - self._started, 3)
+        self._write({"kind": "end", "seconds": seconds, "workers": self._workers()})
         self._file.close()
         self._file = None
 
@@ -190,6 +191,10 @@ class Recorder:
         for problem in self.problems:
             terminalreporter.section("seatrial", sep="=", red=True, bold=True)
             terminalreporter.write_line(problem)
+
+    def _workers(self) -> int:
+        """How many processes run the cases: those of xdist, or this one."""
+        return len(getattr(self.config.option, "tx", None) or [None])
 
     def _write(self, entry: dict[str, Any]) -> None:
         assert self._file is not None

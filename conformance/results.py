@@ -53,6 +53,21 @@ class Run:
         runtime = self.stamp.get("runtime", {})
         return str(runtime.get("name") or runtime.get("path") or "unknown runtime")
 
+    @property
+    def seconds(self) -> float:
+        """How long the run took, in seconds; 0 for one that did not come to its end."""
+        return float(self.end.get("seconds", 0.0))
+
+    @property
+    def workers(self) -> int:
+        """How many processes shared the cases."""
+        return int(self.end.get("workers", 1))
+
+    def share_inside(self) -> float | None:
+        """The part of the workers' time that was spent inside the runtime under test (0 to 1); None without a time."""
+        inside = sum(result.runtime_seconds for result in self.results)
+        return inside / (self.seconds * self.workers) if self.seconds else None
+
     def verdicts(self) -> dict[str, str]:
         """The verdict of every requirement in the ledger, in ledger order."""
         outcomes: dict[str, list[str]] = {name: [] for name in ledger.load()}

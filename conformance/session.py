@@ -95,7 +95,8 @@ class Session:
             blamed = blamed and (result is None or result.ok)
         excused = [path for container in self.runtime.containers if (path := container.bundle.cgroups_path())]
         found = kept + leaks.settle(lambda: self.watch.compare(before, excused))
-        self.watch.clean(before)
+        if self.watch.last != before:
+            self.watch.clean(before)
         if found and blamed:
             raise Finding("left behind: " + "; ".join(found))
 

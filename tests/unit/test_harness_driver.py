@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from seatrial.conformance import checks, leaks, stamp
+from seatrial.conformance import checks, orphans, stamp
 from seatrial.conformance.driver import flags, parse_object
 from seatrial.conformance.errors import EnvironmentProblem, Finding, RuntimeTimeout
 from seatrial.conformance.session import Session, resolve_runtime, run_report
@@ -72,7 +73,45 @@ def test_lifecycle_of_a_runtime_that_behaves(session: Make) -> None:
     assert not mine.runtime.state(container.id).ok
     mine.end_case()
     assert [result.argv[3] for result in mine.runtime.journal][:2] == ["create", "state"]
-    assert mine.runtime.seconds == pytest.approx(sum(result.seconds for result in mine.runtime.journal))
+    assert mine.runtime.seconds == pytest.approx(sum(result.seconds for result in mine.runtime.journal), rel=0.3)
+
+
+def test_time_of_commands_at_once_counts_once(session: Make) -> None:
+    mine = session(extra='[ "$verb" = state ] && sleep 0.5')
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(mine.runtime.state, "abcd"))
+    spent = [result.seconds for result in mine.runtime.journal]
+    assert max(spent) <= mine.runtime.seconds < sum(spent)
+
+
+def test_equal_control_is_tried_once(session: Make) -> None:
+    mine = session()
+    for hostname in ("one", "two", "one"):
+        bundle = mine.new_bundle()
+        bundle.config["hostname"] = hostname
+        checks.accepted(mine.runtime, bundle)
+    bundle = mine.new_bundle()
+    bundle.config["hostname"] = "two"
+    bundle.file("/etc/more", "text")
+    checks.accepted(mine.runtime, bundle)
+    assert len([result for result in mine.runtime.journal if "create" in result.argv]) == 3
+
+
+def test_ended_container_is_deleted_by_the_runtime(session: Make) -> None:
+    mine = session()
+    container = mine.runtime.create(mine.new_bundle())
+    container.remove()
+    assert mine.runtime.journal[-1].argv[3:5] == ("delete", "--force")
+    assert not mine.runtime.knows(container.id)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_state_is_asked_where_the_state_directory_tells_nothing(session: Make, hidden: bool) -> None:
+    mine = session(extra="dir=$root/../hidden-$id" if hidden else "")
+    mine.runtime.prove_sane()
+    mine.runtime.journal.clear()
+    assert not mine.runtime.knows("nobody")
+    assert len(mine.runtime.journal) == hidden
 
 
 def test_undeleted_container_is_cleaned_up_without_blame(session: Make) -> None:
@@ -158,7 +197,7 @@ def test_process_left_behind_is_a_finding_of_the_case(session: Make) -> None:
     container.delete()
     with pytest.raises(Finding, match=r"left behind: process \d+ \(sleep 61\)"):
         mine.end_case()
-    assert not any("sleep 61" in leaks.describe(pid) for pid in leaks.children())
+    assert not any("sleep 61" in orphans.describe(pid) for pid in orphans.children())
 
 
 def test_state_entry_left_behind_is_a_finding_of_the_case(session: Make) -> None:

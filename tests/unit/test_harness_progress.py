@@ -51,7 +51,7 @@ def test_summary_counts_requirements_and_names_the_replay() -> None:
                 "a/test_a.py::test_y", ("config/hostname/2",), "failed", "spec", "wrong\nvery", 1.0, 0.5, "/e/y"
             ),
         ],
-        end={"seconds": 2.0},
+        end={"seconds": 2.0, "workers": 2},
     )
     stream = io.StringIO()
     progress.print_summary(run, stream)
@@ -65,6 +65,7 @@ def test_summary_counts_requirements_and_names_the_replay() -> None:
     ]
     assert "cases         2: 1 passed, 1 failed" in lines
     assert "requirements  987: 1 verified, 1 violated, 985 untested" in lines
+    assert "time          2.0 s with 2 workers: 25 % of their time inside the runtime, 75 % outside" in lines
 
 
 def test_summary_says_when_nothing_can_work() -> None:
@@ -72,4 +73,6 @@ def test_summary_says_when_nothing_can_work() -> None:
     run = Run(STAMP, [CaseResult("a/test_a.py::test_x", ("config/hostname/1",), "failed", "spec", reason, 1, 1, None)])
     stream = io.StringIO()
     progress.print_summary(run, stream)
-    assert f"note          {reason}" in stream.getvalue().splitlines()
+    lines = stream.getvalue().splitlines()
+    assert f"note          {reason}" in lines
+    assert "time          unknown: the run did not come to its end" in lines

@@ -82,7 +82,7 @@ def test_same_path_leads_to_the_same_place(runtime: Runtime, make_bundle: Make, 
         bundle.linux["cgroupsPath"] = slash + first.name
         container = runtime.create(bundle)
         found.append(paths(container))
-        container.delete(force=True)
+        container.remove()
     assert found[0] == found[1]
 
 
@@ -141,10 +141,10 @@ def test_invalid_path_is_an_error_or_stays_below(runtime: Runtime, bundle: Bundl
             assert not climbed
             directory = control_files.directories_of(container)
             assert str(container.pid) in control_files.read(next(iter(directory.values())), "cgroup.procs").split()
-            container.delete(force=True)
+            container.remove()
         else:
             assert not container.created.crashed, container.created.describe()
-            assert not runtime.state(container.id).ok
+            assert not runtime.knows(container.id)
         assert set(os.listdir(cgroups.ROOT)) == before
     finally:
         for name in set(os.listdir(cgroups.ROOT)) - before:
@@ -164,7 +164,7 @@ def test_missing_cgroups_are_made(runtime: Runtime, bundle: Bundle) -> None:
     for leaf in leaves:
         assert leaf.endswith(f"/{bundle.name}/a/b")
         assert str(container.pid) in control_files.read(leaf, "cgroup.procs").split()
-    container.delete(force=True)
+    container.remove()
     assert [leaf for leaf in leaves if os.path.exists(leaf)] == []
 
 
@@ -235,7 +235,7 @@ def test_populated_cgroup_is_taken_or_left_alone(
         if container.created.ok:
             return
         assert not container.created.crashed, container.created.describe()
-        assert not runtime.state(container.id).ok
+        assert not runtime.knows(container.id)
         assert bystander.poll() is None, "the process in the cgroup was killed"
         assert control_files.read(directory, "cgroup.procs").split() == [str(bystander.pid)]
     finally:
@@ -265,7 +265,7 @@ def test_frozen_cgroup_is_taken_or_left_alone(
         if container.created.ok:
             return
         assert not container.created.crashed, container.created.describe()
-        assert not runtime.state(container.id).ok
+        assert not runtime.knows(container.id)
         assert control_files.read(os.path.dirname(path), name) == frozen
     except RuntimeTimeout as error:
         raise Finding(f"neither done nor refused: {error}") from error

@@ -79,7 +79,7 @@ def _observe(runtime: Runtime, bundle: Bundle) -> dict[str, object]:
     limit = _memory_limit(container)
     container.start()
     report = probe.parse(container.wait_output("\n"))
-    container.delete(force=True)
+    container.remove()
     return {**visible(report), "memory limit": limit, "members of state": sorted(state), "status": state["status"]}
 
 

@@ -51,7 +51,7 @@ def test_runs_configs_of_every_earlier_minor(
     container = runtime.create(bundle)
     own = container.state()["ociVersion"]
     assert isinstance(own, str)
-    container.delete(force=True)
+    container.remove()
     earlier = [release for release in RELEASES if _numbers(release) <= _numbers(own)]
     assert earlier, f"state states version {own}, which is no version from 1.0.0 on"
     for release in earlier:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from seatrial.conformance import leaks
+from seatrial.conformance import orphans
 from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
@@ -211,7 +211,7 @@ def wait_ended(pid: int) -> None:
     """Wait until the init of a pid namespace has ended; what its callers left there has become ours to reap."""
     deadline = time.monotonic() + 5
     while not ended(pid):
-        leaks.reap()
+        orphans.reap()
         assert time.monotonic() < deadline, f"process {pid} still lives"
         time.sleep(0.005)
 

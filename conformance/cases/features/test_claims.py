@@ -55,7 +55,7 @@ def refused(
         change(bundle, name)
     container = runtime.create(bundle, check=False)
     if container.created.ok:
-        container.delete(force=True)
+        container.remove()
         return {}
     if len(names) == 1:
         return {names[0]: container.created.stderr.strip()[-200:]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -15,9 +15,22 @@ from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.hooks.records import ANNOTATIONS, KINDS, RUNTIME_NAMESPACE, Records, lifecycle
 from seatrial.conformance.driver import Container, Runtime
 from seatrial.conformance.execute import Result
+from seatrial.conformance.together import Part, at_once, together
 
 pytestmark = needs("hooks")
 OWN = ("mnt", "pid", "net", "ipc", "uts")  # what the default bundle makes new
+
+
+def whole_life(runtime: Runtime, bundle: Bundle, verbs: list[str | None]) -> Iterator[Container]:
+    """A container from its create to its delete; its program runs until it is killed."""
+    container = runtime.create(bundle.probe("hold", report=False))
+    container.start()
+    container.wait_output('"hold"')
+    container.kill("KILL")
+    container.wait_status("stopped")
+    container.delete()
+    for _ in verbs:
+        yield container
 
 
 @pytest.fixture
@@ -224,17 +237,15 @@ HOST_PATH_ROWS = {
 }
 
 
+@together(look=whole_life)
 @pytest.mark.parametrize("kind", rows(HOST_PATH_ROWS))
-def test_path_of_a_hook_is_a_path_of_the_host(runtime: Runtime, bundle: Bundle, kind: str) -> None:
+def test_path_of_a_hook_is_a_path_of_the_host(bundle: Bundle, kind: str) -> Part:
     """A program that only the host has is found (config.md#posix-platform-hooks)."""
-    program = bundle.outside("only-here")
+    program = bundle.outside(f"only-here-{kind}")
     shutil.copy(os.path.join(bundle.rootfs, "probe"), program)
-    bundle.hook(kind, program, "append", bundle.outside("ran"), "ran", path=program)
-    container = runtime.create(bundle.probe("exit 0", report=False))
-    container.start()
-    container.wait_status("stopped")
-    container.delete()
-    assert os.path.exists(bundle.outside("ran"))
+    bundle.hook(kind, program, "append", bundle.outside(f"ran-{kind}"), "ran", path=program)
+    yield None
+    assert os.path.exists(bundle.outside(f"ran-{kind}"))
 
 
 @covers("config/startcontainer-hooks/3")
@@ -303,21 +314,18 @@ def test_hook_in_the_container_namespace_gets_the_pid_of_the_container(records: 
     assert records.state(kind).get("pid") == 1
 
 
+@together("input", look=whole_life)
 @pytest.mark.parametrize("kind", KINDS)
 @covers("config/posix-platform-hooks/15")
-def test_hook_may_leave_its_standard_input_alone(runtime: Runtime, bundle: Bundle, kind: str) -> None:
+def test_hook_may_leave_its_standard_input_alone(bundle: Bundle, kind: str) -> Part:
     """The state is offered on stdin; a hook that does not read it, more than a pipe holds, does no harm
     (config.md#posix-platform-hooks)."""
     bundle.config["annotations"] = {f"org.example.{number}": "x" * 1000 for number in range(100)}
     program = "/probe" if kind == "startContainer" else bundle.hook_program
     for _ in range(2):
         bundle.hook(kind, program, "exit", "0", path=program)
-    container = runtime.create(bundle.probe("hold", report=False))
-    container.start()
-    container.wait_output('"hold"')
-    container.kill("KILL")
-    container.wait_status("stopped")
-    container.delete()
+    container = yield None
+    assert container.deleted
 
 
 @covers("config/posix-platform-hooks/10")
@@ -351,27 +359,24 @@ def hook_report(bundle: Bundle) -> dict[str, Any]:
 ARRAY_ROWS = {kind: f"config/posix-platform-hooks/{row}" for row, kind in enumerate(KINDS, 2)}
 
 
-def whole_life(runtime: Runtime, bundle: Bundle) -> Container:
-    container = runtime.create(bundle.probe("exit 0", report=False))
-    container.start()
-    container.wait_status("stopped")
-    container.delete()
-    return container
+def empty_then_long(runtime: Runtime, bundle: Bundle, verbs: list[str | None]) -> Iterator[Container]:
+    """A whole life without hooks, of the kinds that the bundle has, and one with them."""
+    hooks = bundle.config["hooks"]
+    bundle.config["hooks"] = {kind: [] for kind in hooks}
+    list(whole_life(runtime, bundle, verbs))
+    bundle.config["hooks"] = hooks
+    return whole_life(runtime, bundle, verbs)
 
 
+@together(look=empty_then_long)
 @pytest.mark.parametrize("kind", rows(ARRAY_ROWS))
-def test_hook_list_may_be_empty_or_long(
-    runtime: Runtime, bundle: Bundle, make_bundle: Callable[[], Bundle], kind: str
-) -> None:
+def test_hook_list_may_be_empty_or_long(bundle: Bundle, kind: str) -> Part:
     """[] runs nothing, two entries run twice (config.md#posix-platform-hooks)."""
-    empty = make_bundle()
-    empty.config["hooks"] = {kind: []}
-    whole_life(runtime, empty)
-    inside = kind == "startContainer"
+    inside, name = kind == "startContainer", f"marks-{kind}"
     for _ in range(2):
-        bundle.hook(kind, "append", "/marks" if inside else bundle.outside("marks"), "x")
-    whole_life(runtime, bundle)
-    with open(os.path.join(bundle.rootfs, "marks") if inside else bundle.outside("marks"), encoding="utf-8") as file:
+        bundle.hook(kind, "append", f"/{name}" if inside else bundle.outside(name), "x")
+    yield None
+    with open(os.path.join(bundle.rootfs, name) if inside else bundle.outside(name), encoding="utf-8") as file:
         assert file.read().count("x") == 2
 
 
@@ -381,20 +386,21 @@ def test_hooks_may_be_left_out(runtime: Runtime, bundle: Bundle, hooks: dict[str
     """Without hooks, and with {}, the lifecycle is the same (config.md#posix-platform-hooks)."""
     if hooks is not None:
         bundle.config["hooks"] = hooks
-    whole_life(runtime, bundle)
+    list(whole_life(runtime, bundle, []))
 
 
+@together(look=whole_life)
 @pytest.mark.parametrize("kind", KINDS)
 @covers("config/posix-platform-hooks/14")
-def test_hooks_run_in_order_one_after_the_other(runtime: Runtime, bundle: Bundle, kind: str) -> None:
+def test_hooks_run_in_order_one_after_the_other(bundle: Bundle, kind: str) -> Part:
     """The next hook starts when the one before has ended (config.md#posix-platform-hooks)."""
-    inside = kind == "startContainer"
-    path = "/marks" if inside else bundle.outside("marks")
+    inside, name = kind == "startContainer", f"order-{kind}"
+    path = f"/{name}" if inside else bundle.outside(name)
     bundle.hook(kind, "sleep", "0.05", "--", "append", path, "1")
     bundle.hook(kind, "append", path, "2")
     bundle.hook(kind, "append", path, "3")
-    whole_life(runtime, bundle)
-    with open(os.path.join(bundle.rootfs, "marks") if inside else path, encoding="utf-8") as file:
+    yield None
+    with open(os.path.join(bundle.rootfs, name) if inside else path, encoding="utf-8") as file:
         assert file.read().replace("\n", "") == "123"
 
 
@@ -454,6 +460,7 @@ def hook_processes(text: str) -> list[str]:
     return found
 
 
+@at_once()
 @pytest.mark.parametrize("kind", KINDS)
 @covers("config/posix-platform-hooks/12")
 def test_hook_is_aborted_after_its_timeout(runtime: Runtime, bundle: Bundle, kind: str) -> None:

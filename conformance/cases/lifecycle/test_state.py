@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import pytest
 
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers
 from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.together import Part, together
 
 SEMVER = re.compile(r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$")
 PHASES = ("created", "running", "stopped")
@@ -29,35 +31,57 @@ def reach(runtime: Runtime, bundle: Bundle, phase: str) -> Container:
     return container
 
 
+States: TypeAlias = "dict[str, dict[str, Any]]"  # what state printed, by phase
+
+
+def phases(runtime: Runtime, bundle: Bundle, verbs: list[str | None]) -> Iterator[States]:
+    """One container, whose state is asked in each phase."""
+    container = reach(runtime, bundle, "created")
+    states = {"created": container.state()}
+    container.start()
+    container.wait_output("hold")
+    states["running"] = container.state()
+    container.kill("KILL")
+    container.wait_status("stopped")
+    states["stopped"] = container.state()
+    for _ in verbs:
+        yield copy.deepcopy(states)
+
+
+@together(look=phases)
 @pytest.mark.parametrize("phase", PHASES)
 @covers("runtime/state/1")
-def test_state_names_a_spec_version(runtime: Runtime, bundle: Bundle, phase: str) -> None:
+def test_state_names_a_spec_version(bundle: Bundle, phase: str) -> Part:
     """ociVersion is a SemVer string in every phase (runtime.md#state)."""
-    version = reach(runtime, bundle, phase).state().get("ociVersion")
+    states = yield None
+    version = states[phase].get("ociVersion")
     assert isinstance(version, str)
     assert SEMVER.match(version), version
 
 
+@together(look=phases)
 @pytest.mark.parametrize("phase", PHASES)
 @covers("runtime/state/2")
-def test_state_names_the_id(runtime: Runtime, bundle: Bundle, phase: str) -> None:
+def test_state_names_the_id(bundle: Bundle, phase: str) -> Part:
     """id is the id given at create (runtime.md#state)."""
-    container = reach(runtime, bundle, phase)
-    assert container.state().get("id") == container.id
+    states = yield None
+    assert states[phase].get("id") == bundle.name
 
 
+@together(look=phases)
 @covers("runtime/state/6", "runtime/operations/1", "runtime/operations/2")
-def test_created_container_is_created(runtime: Runtime, bundle: Bundle) -> None:
+def test_created_container_is_created(bundle: Bundle) -> Part:
     """After create the status is `created` (runtime.md#state)."""
-    assert reach(runtime, bundle, "created").status() == "created"
+    states = yield None
+    assert states["created"].get("status") == "created"
 
 
+@together(look=phases)
 @covers("runtime/state/7", "runtime/operations/3")
-def test_started_container_is_running(runtime: Runtime, bundle: Bundle) -> None:
+def test_started_container_is_running(bundle: Bundle) -> Part:
     """After start, with a program that stays, the status is `running` (runtime.md#state)."""
-    container = reach(runtime, bundle, "running")
-    container.wait_output("hold")
-    assert container.status() == "running"
+    states = yield None
+    assert states["running"].get("status") == "running"
 
 
 @pytest.mark.parametrize("end", ["exit", "kill"])
@@ -74,19 +98,12 @@ def test_ended_container_is_stopped(runtime: Runtime, bundle: Bundle, end: str) 
     assert container.status() == "stopped"
 
 
+@together(look=phases)
 @covers("runtime/state/4", "runtime/state/9")
-def test_plain_lifecycle_shows_specified_statuses_only(runtime: Runtime, bundle: Bundle) -> None:
+def test_plain_lifecycle_shows_specified_statuses_only(bundle: Bundle) -> Part:
     """created, running, stopped: in order, and nothing else (runtime.md#state)."""
-    bundle.probe("hold", report=False)
-    container = runtime.create(bundle)
-    seen = [container.status()]
-    container.start()
-    container.wait_output("hold")
-    seen.append(container.status())
-    container.kill("KILL")
-    container.wait_status("stopped")
-    seen.append(container.status())
-    assert seen == ["created", "running", "stopped"]
+    states = yield None
+    assert [states[phase].get("status") for phase in PHASES] == ["created", "running", "stopped"]
 
 
 @pytest.mark.parametrize("phase", ["created", "running"])
@@ -121,31 +138,36 @@ def test_state_has_the_absolute_bundle(runtime: Runtime, bundle: Bundle) -> None
     assert os.path.realpath(shown) == os.path.realpath(bundle.path)
 
 
+@together("annotations", look=phases)
 @pytest.mark.parametrize("phase", PHASES)
 @covers("runtime/state/14")
-def test_state_carries_the_annotations(runtime: Runtime, bundle: Bundle, phase: str) -> None:
+def test_state_carries_the_annotations(bundle: Bundle, phase: str) -> Part:
     """annotations equals the configured map (runtime.md#state)."""
     annotations = {"org.example.key": "value", "org.example.other": "two words, \"quoted\" \\ and /"}
     bundle.config["annotations"] = annotations
-    shown = reach(runtime, bundle, phase).state().get("annotations")
-    assert shown == annotations
+    states = yield None
+    assert states[phase].get("annotations") == annotations
 
 
+@together(look=phases)
 @covers("runtime/state/15")
-def test_state_without_annotations(runtime: Runtime, bundle: Bundle) -> None:
+def test_state_without_annotations(bundle: Bundle) -> Part:
     """Without annotations the member is absent or an empty map, never null or a list (runtime.md#state)."""
     bundle.config.pop("annotations", None)
-    state = reach(runtime, bundle, "created").state()
+    states = yield None
+    state = states["created"]
     assert state.get("annotations", {}) == {}
     assert isinstance(state.get("annotations", {}), dict)
 
 
+@together(look=phases)
 @pytest.mark.parametrize("phase", PHASES)
 @covers("runtime/query-state/3")
-def test_state_is_one_document_with_the_specified_members(runtime: Runtime, bundle: Bundle, phase: str) -> None:
+def test_state_is_one_document_with_the_specified_members(bundle: Bundle, phase: str) -> Part:
     """state prints one JSON object with ociVersion, id, status, bundle, and pid while there is a process
     (runtime.md#query-state)."""
-    state = reach(runtime, bundle, phase).state()
+    states = yield None
+    state = states[phase]
     expected: dict[str, type] = {"ociVersion": str, "id": str, "status": str, "bundle": str}
     wrong = {name: state.get(name) for name, kind in expected.items() if not isinstance(state.get(name), kind)}
     assert wrong == {}

@@ -14,6 +14,7 @@ from seatrial.conformance.checks import proper_refusal
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report, parse
+from seatrial.conformance.together import Part, together
 
 Reader = Callable[..., Report]
 Rejected = Callable[..., Result]
@@ -37,8 +38,9 @@ def test_default_device(default_report: Report, name: str) -> None:
     assert entry["mode"] & 0o777 == 0o666
 
 
+@together()
 @pytest.mark.parametrize("name", defaults())
-def test_default_device_works(bundle: Bundle, report: Reader, name: str) -> None:
+def test_default_device_works(bundle: Bundle, name: str) -> Part:
     """The device can be opened and behaves (config-linux.md#default-devices)."""
     verbs = {
         "null": "open /dev/null rdwr -- write /dev/null x",
@@ -49,13 +51,15 @@ def test_default_device_works(bundle: Bundle, report: Reader, name: str) -> None
         "tty": "open /dev/tty rdwr",
     }[name]
     expected = {"null": [None, None], "full": [None, "ENOSPC"], "tty": ["ENXIO"]}.get(name, [None])
-    assert [verb.errno for verb in report(bundle.probe(verbs)).verbs] == expected
+    found = yield verbs
+    assert [verb.errno for verb in found.verbs] == expected
 
 
+@together()
 @covers("config-linux/default-devices/8")
-def test_ptmx_is_that_of_the_container(bundle: Bundle, report: Reader) -> None:
+def test_ptmx_is_that_of_the_container(bundle: Bundle) -> Part:
     """/dev/ptmx is the container's /dev/pts/ptmx (config-linux.md#default-devices)."""
-    found = report(bundle.probe("stat /dev/ptmx -- stat /dev/pts/ptmx -- open /dev/ptmx rdwr"))
+    found = yield "stat /dev/ptmx -- stat /dev/pts/ptmx -- open /dev/ptmx rdwr"
     entry = found.device("/dev/ptmx")
     if entry["type"] == "l":
         assert entry["text"] in ("pts/ptmx", "/dev/pts/ptmx")
@@ -96,6 +100,12 @@ def device(path: str, type: str = "c", major: int = 1, minor: int = 3, **members
     return entry if type == "p" else {**entry, "major": major, "minor": minor}
 
 
+def add(bundle: Bundle, *entries: dict[str, Any]) -> None:
+    """Ask for devices."""
+    bundle.linux.setdefault("devices", []).extend(entries)
+
+
+@together()
 @needs("root")
 @pytest.mark.parametrize(
     ("type", "shown", "numbers"),
@@ -107,21 +117,23 @@ def device(path: str, type: str = "c", major: int = 1, minor: int = 3, **members
     ],
 )
 @covers(ROW + "1")
-def test_device_of_each_type(bundle: Bundle, report: Reader, type: str, shown: str, numbers: tuple[int, int]) -> None:
+def test_device_of_each_type(bundle: Bundle, type: str, shown: str, numbers: tuple[int, int]) -> Part:
     """The device is of the type, with major and minor (config-linux.md#devices)."""
-    bundle.linux["devices"] = [device("/dev/trial", type, *numbers)]
-    entry = report(bundle).device("/dev/trial")
+    add(bundle, device(f"/dev/type-{type}", type, *numbers))
+    found = yield None
+    entry = found.device(f"/dev/type-{type}")
     assert entry["type"] == shown
     if type != "p":
         assert (entry["major"], entry["minor"]) == numbers
 
 
+@together()
 @needs("root")
 @covers(ROW + "1", ROW + "10", ROW + "8")
-def test_device_outside_dev_in_new_directories(bundle: Bundle, report: Reader) -> None:
+def test_device_outside_dev_in_new_directories(bundle: Bundle) -> Part:
     """The device may be anywhere; missing directories are made (config-linux.md#devices)."""
-    bundle.linux["devices"] = [device("/opt/x/y/null")]
-    found = report(bundle.probe("stat /opt/x/y/null -- write /opt/x/y/null text"))
+    add(bundle, device("/opt/x/y/null"))
+    found = yield "stat /opt/x/y/null -- write /opt/x/y/null text"
     assert found.verbs[0].value["type"] == "c"
     assert (found.verbs[0].value["major"], found.verbs[0].value["minor"]) == (1, 3)
     assert found.verbs[1].errno is None
@@ -179,12 +191,14 @@ def test_two_paths_of_one_device(runtime: Runtime, bundle: Bundle) -> None:
         assert (entry["type"], entry["major"], entry["minor"]) == ("c", 1, 5)
 
 
+@together()
 @needs("root")
 @covers(ROW + "11", ROW + "12")
-def test_fifo_needs_no_numbers(bundle: Bundle, report: Reader) -> None:
+def test_fifo_needs_no_numbers(bundle: Bundle) -> Part:
     """type p works without major and minor (config-linux.md#devices)."""
-    bundle.linux["devices"] = [{"path": "/dev/trial", "type": "p"}]
-    assert report(bundle).device("/dev/trial")["type"] == "p"
+    add(bundle, {"path": "/dev/fifo", "type": "p"})
+    found = yield None
+    assert found.device("/dev/fifo")["type"] == "p"
 
 
 @needs("root")
@@ -213,16 +227,18 @@ def test_file_mode_is_exact(bundle: Bundle, report: Reader, umask: int) -> None:
     assert found.device("/dev/trial")["mode"] & 0o7777 == 0o660
 
 
+@together()
 @needs("root")
 @pytest.mark.parametrize(
     "member", [pytest.param("uid", marks=covers(ROW + "14")), pytest.param("gid", marks=covers(ROW + "15"))]
 )
-def test_owner_of_a_device(bundle: Bundle, report: Reader, member: str) -> None:
+def test_owner_of_a_device(bundle: Bundle, member: str) -> Part:
     """uid and gid are the node's owner; 0 where they are absent (config-linux.md#devices)."""
-    bundle.linux["devices"] = [device("/dev/trial") | {member: 1234}, device("/dev/other", minor=5)]
-    found = report(bundle)
-    assert found.device("/dev/trial")[member] == 1234
-    assert found.device("/dev/other")[member] == 0
+    mine, other = f"/dev/{member}", f"/dev/not-{member}"
+    add(bundle, device(mine) | {member: 1234}, device(other, minor=5))
+    found = yield None
+    assert found.device(mine)[member] == 1234
+    assert found.device(other)[member] == 0
 
 
 @needs("root", "userns")

@@ -12,6 +12,7 @@ from seatrial.conformance.case import covers, needs
 from seatrial.conformance.driver import Container, Runtime
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report
+from seatrial.conformance.together import Part, created, together
 from seatrial.native import mount_api
 
 Reader = Callable[..., Report]
@@ -56,20 +57,41 @@ def link(pid: int | str, type: str) -> int:
     return os.stat(f"/proc/{pid}/ns/{TYPES[type][0]}").st_ino
 
 
+def own(type: str) -> str:
+    """Which types have containers of their own: those that change what the others are, or that runtimes may lack."""
+    return type if type in ("user", "time", "pid", "mount") else ""
+
+
+def twins(runtime: Runtime, bundle: Bundle, verbs: list[str | None]) -> Iterator[tuple[int, int]]:
+    """The pids of two containers with the bundle's namespaces."""
+    other = runtime.workshop.bundle()
+    try:
+        for entry in bundle.linux["namespaces"]:
+            with_namespace(other, entry["type"])
+        first = runtime.create(bundle.probe("hold", report=False))
+        second = runtime.create(other.probe("hold", report=False))
+        for _ in verbs:
+            yield first.pid, second.pid
+    finally:
+        runtime.workshop.remove(other)
+
+
+@together(own, look=twins)
 @pytest.mark.parametrize("type", types(covering=ROW + "14", supported=True))
-def test_new_namespace(runtime: Runtime, bundle: Bundle, make_bundle: Make, type: str) -> None:
+def test_new_namespace(bundle: Bundle, type: str) -> Part:
     """Without path the namespace is new: neither the runtime's nor another container's (config-linux.md#namespaces)."""
-    first = runtime.create(with_namespace(bundle.probe("hold", report=False), type))
-    second = runtime.create(with_namespace(make_bundle().probe("hold", report=False), type))
-    assert len({link("self", type), link(first.pid, type), link(second.pid, type)}) == 3
+    with_namespace(bundle, type)
+    first, second = yield None
+    assert len({link("self", type), link(first, type), link(second, type)}) == 3
 
 
 # An ordinary user may mount nothing in the host's mount namespace, and no proc of the host's pid namespace.
+@together(own, look=created)
 @pytest.mark.parametrize("type", types("user", covering=ROW + "15", root=("mount", "pid")))
-def test_namespace_left_out_is_inherited(runtime: Runtime, bundle: Bundle, type: str) -> None:
+def test_namespace_left_out_is_inherited(bundle: Bundle, type: str) -> Part:
     """A type that is not listed stays the runtime's (config-linux.md#namespaces)."""
     leave_out(bundle, type)
-    container = runtime.create(bundle.probe("hold", report=False))
+    container = yield None
     assert link(container.pid, type) == link("self", type)
 
 
@@ -98,21 +120,38 @@ def owner(runtime: Runtime, make_bundle: Make) -> Callable[[str], Container]:
     return make
 
 
+HOLDER = "/of/the/holder"  # stands for a namespace of the holder's
+
+
+def joined(runtime: Runtime, bundle: Bundle, verbs: list[str | None]) -> Iterator[tuple[int, int]]:
+    """The pids of a holder of namespaces, and of a container that joins those that the bundle says are HOLDER."""
+    other = runtime.workshop.bundle()
+    try:
+        entries = [entry for entry in bundle.linux["namespaces"] if entry.get("path") == HOLDER]
+        for entry in entries:
+            with_namespace(other, entry["type"])
+        holder = runtime.create(other.probe("hold", report=False))
+        for entry in entries:
+            entry["path"] = f"/proc/{holder.pid}/ns/{TYPES[entry['type']][0]}"
+        container = runtime.create(bundle.probe("hold", report=False))
+        for _ in verbs:
+            yield holder.pid, container.pid
+    finally:
+        runtime.workshop.remove(other)
+
+
+@together(own, look=joined)
 @needs("root")
 @pytest.mark.parametrize("type", types("mount", covering=ROW + "12"))
-def test_namespace_of_a_process_is_joined(
-    runtime: Runtime, bundle: Bundle, owner: Callable[[str], Container], type: str
-) -> None:
+def test_namespace_of_a_process_is_joined(bundle: Bundle, type: str) -> Part:
     """With path the container is in that namespace (config-linux.md#namespaces)."""
-    holder = owner(type)
-    with_namespace(bundle, type, f"/proc/{holder.pid}/ns/{TYPES[type][0]}")
     if type == "user":
         bundle.user_namespace()
-        bundle.namespace("user", f"/proc/{holder.pid}/ns/user")
         for member in ("uidMappings", "gidMappings"):
             del bundle.linux[member]
-    container = runtime.create(bundle.probe("hold", report=False))
-    assert link(container.pid, type) == link(holder.pid, type)
+    with_namespace(bundle, type, HOLDER)
+    holder, container = yield None
+    assert link(container, type) == link(holder, type)
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_class_has_the_name_of_the_container(runtime: Runtime, bundle: Bundle) -
     line, _, _ = l3()
     container = runtime.create(ask(bundle, l3CacheSchema=line))
     assert container.pid in resctrl.tasks(container.id)
-    container.delete(force=True)
+    container.remove()
     assert container.id not in resctrl.groups()
 
 
@@ -128,7 +128,7 @@ def test_nothing_is_touched_without_it(runtime: Runtime, bundle: Bundle) -> None
     container = runtime.create(bundle.probe("hold", report=False))
     container.start()
     assert look() == before
-    container.delete(force=True)
+    container.remove()
     assert look() == before
 
 
@@ -140,7 +140,7 @@ def test_named_class_is_made_and_stays(runtime: Runtime, bundle: Bundle) -> None
     container = runtime.create(ask(bundle, closID=name, l3CacheSchema=line))
     assert container.pid in resctrl.tasks(name)
     assert resctrl.schemata(name)["L3"][domain] == mask
-    container.delete(force=True)
+    container.remove()
     assert name in resctrl.groups()
 
 
@@ -161,7 +161,7 @@ def test_existing_class_is_joined_as_it_is(runtime: Runtime, bundle: Bundle) -> 
         before = resctrl.read(name, "schemata")
         container = runtime.create(ask(bundle, closID=name))
         assert container.pid in resctrl.tasks(name)
-        container.delete(force=True)
+        container.remove()
         assert resctrl.read(name, "schemata") == before
 
 
@@ -185,7 +185,7 @@ def test_existing_class_is_compared(runtime: Runtime, make_bundle: Make, rejecte
         assert container.pid in resctrl.tasks(name)
         rejected(runtime, ask(bad, closID=name, l3CacheSchema=whole), by="start")
         assert resctrl.read(name, "schemata") == before
-        container.delete(force=True)
+        container.remove()
 
 
 # -- schemata ----------------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_monitoring_group(runtime: Runtime, bundle: Bundle, named: bool) -> None
     container = monitored(runtime, bundle, l3CacheSchema=line, **members)
     name = members.get("closID", container.id)
     assert container.pid in resctrl.tasks(name, "mon_groups", container.id)
-    container.delete(force=True)
+    container.remove()
     assert not os.path.exists(resctrl.place(name, "mon_groups", container.id))
 
 

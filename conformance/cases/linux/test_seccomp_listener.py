@@ -174,7 +174,7 @@ def test_wait_killable_flag(runtime: Runtime, bundle: Bundle, agent: Agent) -> N
 def supported(runtime: Runtime, bundle: Bundle) -> None:
     """Skip the case unless the runtime takes SCMP_ACT_NOTIFY."""
     with Agent(bundle.outside("agent")) as agent:
-        create_or_skip(runtime, notify(bundle, agent.path)).delete(force=True)
+        create_or_skip(runtime, notify(bundle, agent.path)).remove()
 
 
 @covers(ROW + "19")

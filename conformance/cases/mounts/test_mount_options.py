@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -14,13 +14,15 @@ from seatrial.conformance.case import covers, needs
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report
+from seatrial.conformance.together import together
 
+Part = Generator[str | None, Report, None]
 Reader = Callable[..., Report]
 ROW = "config/linux-mount-options/"
 
 
 def option(name: str, options: list[str], present: str = "", absent: str = "", *needed: str) -> ParameterSet:
-    """A tmpfs mounted with `options` on /mnt shows all words of `present` and none of `absent` in mountinfo."""
+    """A tmpfs mounted with `options` shows all words of `present` and none of `absent` in mountinfo."""
     marks = [covers(ROW + name), *([needs(*needed)] if needed else [])]
     return pytest.param(options, set(present.split()), set(absent.split()), marks=marks, id=" ".join(options))
 
@@ -59,12 +61,15 @@ FLAGS = [
 ]
 
 
+@together()
 @pytest.mark.parametrize(("options", "present", "absent"), FLAGS)
-def test_option(bundle: Bundle, report: Reader, options: list[str], present: set[str], absent: set[str]) -> None:
+def test_option(bundle: Bundle, options: list[str], present: set[str], absent: set[str]) -> Part:
     """The kernel shows the option's effect, and the word did not reach the filesystem, which would refuse it."""
-    found = report(bundle.mount("/mnt", "tmpfs", "tmpfs", *options))
-    shown = found.options("/mnt")
-    assert found.mount("/mnt")["fstype"] == "tmpfs"
+    path = bundle.spot()
+    bundle.mount(path, "tmpfs", "tmpfs", *options)
+    found = yield None
+    shown = found.options(path)
+    assert found.mount(path)["fstype"] == "tmpfs"
     assert present - shown == set()
     assert absent & shown == set()
 
@@ -102,12 +107,14 @@ def with_program(bundle: Bundle, target: str, *options: str, mode: int = 0o755) 
     bundle.mount(target, "bind", source, "bind", *options)
 
 
+@together()
 @covers(ROW + "noexec", ROW + "exec")
-def test_programs_on_a_mount(bundle: Bundle, report: Reader) -> None:
+def test_programs_on_a_mount(bundle: Bundle) -> Part:
     """A program on a noexec mount cannot be executed, on an exec mount it can."""
-    with_program(bundle, "/mnt", "noexec")
-    with_program(bundle, "/home", "exec")
-    found = report(bundle.probe("exec-check /mnt/probe -- exec-check /home/probe"))
+    one, other = bundle.spot(), bundle.spot()
+    with_program(bundle, one, "noexec")
+    with_program(bundle, other, "exec")
+    found = yield f"exec-check {one}/probe -- exec-check {other}/probe"
     assert [verb.errno for verb in found.verbs] == ["EACCES", None]
 
 
@@ -123,41 +130,50 @@ def test_set_id_programs_on_a_mount(bundle: Bundle, report: Reader, option: str)
     assert found["ids"]["uid"][1] == (1000 if option == "nosuid" else 0)
 
 
+@together()
 @pytest.mark.parametrize("option", [pytest.param("noatime", marks=covers(ROW + "noatime")),
                                     pytest.param("strictatime", marks=covers(ROW + "strictatime"))])
-def test_access_times(bundle: Bundle, report: Reader, option: str) -> None:
+def test_access_times(bundle: Bundle, option: str) -> Part:
     """Reading a file leaves its access time alone on a noatime mount and changes it on a strictatime one."""
-    bundle.mount("/mnt", "tmpfs", "tmpfs", option)
-    found = report(bundle.probe("write /mnt/file text -- atime-check /mnt/file"))
+    path = bundle.spot()
+    bundle.mount(path, "tmpfs", "tmpfs", option)
+    found = yield f"write {path}/file text -- atime-check {path}/file"
     changed = found.verb("atime-check").value["second"]
     assert changed is (option == "strictatime")
 
 
+@together()
 @needs("kernel>=5.10")
 @covers(ROW + "nosymfollow")
-def test_symlinks_on_a_nosymfollow_mount(bundle: Bundle, report: Reader) -> None:
+def test_symlinks_on_a_nosymfollow_mount(bundle: Bundle) -> Part:
     """A symlink on a nosymfollow mount is not followed."""
     source = bundle.outside("links")
     os.mkdir(source)
     os.symlink("/etc/passwd", source + "/link")
-    bundle.mount("/mnt", "bind", source, "bind", "nosymfollow")
-    assert report(bundle.probe("read /mnt/link")).verbs[0].errno == "ELOOP"
+    path = bundle.spot()
+    bundle.mount(path, "bind", source, "bind", "nosymfollow")
+    found = yield f"read {path}/link"
+    assert found.verbs[0].errno == "ELOOP"
 
 
+@together()
 @covers(ROW + "ro", ROW + "rw")
-def test_writing_on_a_mount(bundle: Bundle, report: Reader) -> None:
+def test_writing_on_a_mount(bundle: Bundle) -> Part:
     """Files can be made on an rw mount, not on an ro one."""
-    bundle.mount("/mnt", "tmpfs", "tmpfs", "ro").mount("/home", "tmpfs", "tmpfs", "rw")
-    found = report(bundle.probe("touch /mnt/x -- touch /home/x"))
+    one, other = bundle.spot(), bundle.spot()
+    bundle.mount(one, "tmpfs", "tmpfs", "ro").mount(other, "tmpfs", "tmpfs", "rw")
+    found = yield f"touch {one}/x -- touch {other}/x"
     assert [verb.errno for verb in found.verbs] == ["EROFS", None]
 
 
+@together()
 @covers(ROW + "remount")
-def test_remount_changes_a_mount_in_place(bundle: Bundle, report: Reader) -> None:
+def test_remount_changes_a_mount_in_place(bundle: Bundle) -> Part:
     """[remount, ro] makes the earlier mount read-only and adds none."""
-    bundle.mount("/mnt", "tmpfs", "tmpfs", "size=1m").mount("/mnt", "tmpfs", "tmpfs", "remount", "ro")
-    found = report(bundle.probe("touch /mnt/x"))
-    assert len(found.mounts("/mnt")) == 1
+    path = bundle.spot()
+    bundle.mount(path, "tmpfs", "tmpfs", "size=1m").mount(path, "tmpfs", "tmpfs", "remount", "ro")
+    found = yield f"touch {path}/x"
+    assert len(found.mounts(path)) == 1
     assert found.verbs[0].errno == "EROFS"
 
 
@@ -178,12 +194,14 @@ def test_tmpcopyup_copies_what_was_there(runtime: Runtime, bundle: Bundle) -> No
         assert file.read() == "original"
 
 
+@together()
 @covers(ROW + "unknown")
-def test_unknown_options_reach_the_filesystem(bundle: Bundle, report: Reader) -> None:
+def test_unknown_options_reach_the_filesystem(bundle: Bundle) -> Part:
     """What is not in the table is data for the filesystem, all of it."""
-    bundle.mount("/mnt", "tmpfs", "tmpfs", "size=64k", "mode=0710", "nr_inodes=7", "nosuid")
-    found = report(bundle.probe("stat /mnt"))
-    shown = found.options("/mnt")
+    path = bundle.spot()
+    bundle.mount(path, "tmpfs", "tmpfs", "size=64k", "mode=0710", "nr_inodes=7", "nosuid")
+    found = yield f"stat {path}"
+    shown = found.options(path)
     assert {"size=64k", "nr_inodes=7", "nosuid"} - shown == set()
     assert found.verbs[0].value["mode"] & 0o7777 == 0o710
 

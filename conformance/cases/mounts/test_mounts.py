@@ -12,6 +12,7 @@ from seatrial.conformance.case import covers
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report
+from seatrial.conformance.together import Part, together
 
 Reader = Callable[..., Report]
 
@@ -19,7 +20,7 @@ Reader = Callable[..., Report]
 def data(bundle: Bundle, name: str = "data") -> str:
     """A host directory with a marker file."""
     source = bundle.outside(name)
-    os.mkdir(source)
+    os.makedirs(source)
     with open(os.path.join(source, "marker"), "w", encoding="utf-8") as file:
         file.write(name)
     return source
@@ -38,24 +39,29 @@ def test_mounts_may_be_left_out(runtime: Runtime, bundle: Bundle) -> None:
     assert targets & {"/proc", "/sys", "/dev/shm", "/dev/mqueue"} == set()
 
 
+@together()
 @covers("config/mounts/2")
-def test_mounts_are_made_in_order(bundle: Bundle, report: Reader) -> None:
+def test_mounts_are_made_in_order(bundle: Bundle) -> Part:
     """A later mount lies on an earlier one (config.md#mounts)."""
-    marker = os.path.join(data(bundle), "marker")
-    bundle.mount("/mnt", "tmpfs", "tmpfs")
-    bundle.mount("/mnt/file", "bind", marker, "bind")
-    bundle.mount("/mnt/below", "tmpfs", "tmpfs", "ro")
-    found = report(bundle.probe("read /mnt/file -- touch /mnt/below/x -- touch /mnt/x"))
-    assert found.verbs[0].value == "data"
+    path = bundle.spot()
+    marker = os.path.join(data(bundle, "first"), "marker")
+    bundle.mount(path, "tmpfs", "tmpfs")
+    bundle.mount(f"{path}/file", "bind", marker, "bind")
+    bundle.mount(f"{path}/below", "tmpfs", "tmpfs", "ro")
+    found = yield f"read {path}/file -- touch {path}/below/x -- touch {path}/x"
+    assert found.verbs[0].value == "first"
     assert [verb.errno for verb in found.verbs] == [None, "EROFS", None]
 
 
+@together()
 @covers("config/mounts/2")
-def test_later_mount_hides_earlier_ones(bundle: Bundle, report: Reader) -> None:
+def test_later_mount_hides_earlier_ones(bundle: Bundle) -> Part:
     """In the other order the later mount covers them (config.md#mounts)."""
-    marker = os.path.join(data(bundle), "marker")
-    bundle.mount("/mnt/file", "bind", marker, "bind").mount("/mnt", "tmpfs", "tmpfs")
-    assert report(bundle.probe("read /mnt/file")).verbs[0].errno == "ENOENT"
+    path = bundle.spot()
+    marker = os.path.join(data(bundle, "hidden"), "marker")
+    bundle.mount(f"{path}/file", "bind", marker, "bind").mount(path, "tmpfs", "tmpfs")
+    found = yield f"read {path}/file"
+    assert found.verbs[0].errno == "ENOENT"
 
 
 @covers("config/mounts/3")
@@ -67,11 +73,14 @@ def test_mount_without_destination_is_an_error(
     rejected(runtime, bundle)
 
 
+@together()
 @covers("config/mounts/4")
 @pytest.mark.parametrize("destination", ["/mnt", "/made/by/the/runtime"])
-def test_absolute_destination(bundle: Bundle, report: Reader, destination: str) -> None:
+def test_absolute_destination(bundle: Bundle, destination: str) -> Part:
     """The mount is at its destination, which is made where it is missing (config.md#mounts)."""
-    assert report(bundle.mount(destination, "tmpfs", "tmpfs")).mount(destination)["fstype"] == "tmpfs"
+    bundle.mount(destination, "tmpfs", "tmpfs")
+    found = yield None
+    assert found.mount(destination)["fstype"] == "tmpfs"
 
 
 @covers("config/mounts/5", "config/mounts/6")
@@ -94,34 +103,47 @@ def test_source_may_be_left_out(bundle: Bundle, report: Reader, type: str) -> No
     assert report(bundle).mount(destination)["fstype"] == type
 
 
+@together()
 @covers("config/mounts/8")
-def test_absolute_bind_source_is_a_host_path(bundle: Bundle, report: Reader) -> None:
+def test_absolute_bind_source_is_a_host_path(bundle: Bundle) -> Part:
     """The source is looked up on the host (config.md#mounts)."""
-    bundle.mount("/mnt", "bind", data(bundle), "bind")
-    assert report(bundle.probe("read /mnt/marker")).verbs[0].value == "data"
+    path = bundle.spot()
+    bundle.mount(path, "bind", data(bundle, "absolute"), "bind")
+    found = yield f"read {path}/marker"
+    assert found.verbs[0].value == "absolute"
 
 
+@together()
 @covers("config/mounts/9")
-def test_relative_bind_source_counts_from_the_bundle(bundle: Bundle, report: Reader) -> None:
+def test_relative_bind_source_counts_from_the_bundle(bundle: Bundle) -> Part:
     """A relative source is taken from the bundle, whatever the caller's cwd (config.md#mounts)."""
+    path = bundle.spot()
     data(bundle, "relative")
-    bundle.mount("/mnt", "bind", "relative", "bind")
-    assert report(bundle.probe("read /mnt/marker")).verbs[0].value == "relative"
+    bundle.mount(path, "bind", "relative", "bind")
+    found = yield f"read {path}/marker"
+    assert found.verbs[0].value == "relative"
 
 
+@together()
 @pytest.mark.parametrize("option", ["bind", "rbind"])
 @pytest.mark.parametrize("type", ["none", "bind", "nosuchfs", None])
 @covers("config/mounts/10", "config/posix-platform-mounts/2")
-def test_bind_option_makes_a_bind_mount(bundle: Bundle, report: Reader, option: str, type: str | None) -> None:
+def test_bind_option_makes_a_bind_mount(bundle: Bundle, option: str, type: str | None) -> Part:
     """With bind or rbind the type means nothing (config.md#mounts)."""
-    bundle.mount("/mnt", type, data(bundle), option)
-    assert report(bundle.probe("read /mnt/marker")).verbs[0].value == "data"
+    path, name = bundle.spot(), f"{option}-{type}"
+    bundle.mount(path, type, data(bundle, name), option)
+    found = yield f"read {path}/marker"
+    assert found.verbs[0].value == name
 
 
+@together()
 @covers("config/mounts/11")
-def test_options_may_be_left_out(bundle: Bundle, report: Reader) -> None:
+def test_options_may_be_left_out(bundle: Bundle) -> Part:
     """A tmpfs without options has the kernel's defaults (config.md#mounts)."""
-    shown = report(bundle.mount("/mnt", "tmpfs", "tmpfs")).mount_options("/mnt")
+    path = bundle.spot()
+    bundle.mount(path, "tmpfs", "tmpfs")
+    found = yield None
+    shown = found.mount_options(path)
     assert {"rw", "relatime"} - shown == set()
     assert {"nosuid", "nodev", "noexec", "noatime", "ro"} & shown == set()
 
@@ -142,13 +164,14 @@ def test_unknown_type_is_an_error(runtime: Runtime, bundle: Bundle, rejected: Ca
     rejected(runtime, bundle.mount("/mnt", "nosuchfs", "none"))
 
 
+@together()
 @pytest.mark.parametrize("kind", ["file", "directory"])
 @covers("config/mounts/8")
-def test_destination_of_a_bind_is_made_like_its_source(bundle: Bundle, report: Reader, kind: str) -> None:
+def test_destination_of_a_bind_is_made_like_its_source(bundle: Bundle, kind: str) -> Part:
     """A missing destination becomes a file for a file, a directory for a directory (config.md#mounts)."""
-    source = data(bundle)
-    bundle.mount("/new/place", "bind", source + "/marker" if kind == "file" else source, "bind")
-    found = report(bundle.probe("stat /new/place"))
+    source, place = data(bundle, kind), f"/new-{kind}/place"
+    bundle.mount(place, "bind", source + "/marker" if kind == "file" else source, "bind")
+    found = yield f"stat {place}"
     assert found.verbs[0].value["type"] == {"file": "f", "directory": "d"}[kind]
 
 

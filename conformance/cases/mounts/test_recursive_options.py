@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
@@ -11,8 +12,10 @@ from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.probe import Report
+from seatrial.conformance.together import together
 from seatrial.native import mount_api as native
 
+Part = Generator[str | None, Report, None]
 Reader = Callable[..., Report]
 ROW = "config/linux-mount-options/"
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_NOSYMFOLLOW = 1, 2, 4, 8, 32, 256
@@ -20,15 +23,15 @@ MS_NOATIME, MS_NODIRATIME, MS_BIND, MS_PRIVATE, MS_SHARED = 1024, 2048, 4096, 1 
 MS_STRICTATIME = 1 << 24
 
 
-@pytest.fixture
-def tree(bundle: Bundle) -> Iterator[Callable[[int], str]]:
-    """Makes a host tree of two mounts, the inner one with the given flags; unmounted afterwards."""
-    outer = bundle.outside("tree")
+@contextlib.contextmanager
+def tree(bundle: Bundle, flags: int = 0, propagation: int = MS_PRIVATE) -> Iterator[tuple[str, str]]:
+    """A host tree of two mounts, the inner one with the given flags, until the end; and where to bind it inside."""
+    path = bundle.spot()
+    outer = bundle.outside("trees" + path)
     inner = outer + "/inner"
     mounted = []
-
-    def make(flags: int = 0, propagation: int = MS_PRIVATE) -> str:
-        os.mkdir(outer)
+    try:
+        os.makedirs(outer)
         native.mount("tmpfs", outer, "tmpfs", 0, "")
         mounted.append(outer)
         native.mount("none", outer, None, propagation, None)
@@ -38,11 +41,10 @@ def tree(bundle: Bundle) -> Iterator[Callable[[int], str]]:
         if flags:  # of the mount, not of the filesystem: those could not be cleared through another mount
             native.mount("none", inner, None, MS_REMOUNT | MS_BIND | flags, None)
         native.mount("none", inner, None, propagation, None)
-        return outer
-
-    yield make
-    for path in reversed(mounted):
-        native.umount(path, 2)  # MNT_DETACH
+        yield outer, path
+    finally:
+        for target in reversed(mounted):
+            native.umount(target, 2)  # MNT_DETACH
 
 
 def option(name: str, present: str = "", absent: str = "", inner: int = 0, kernel: str = "kernel>=5.12") -> object:
@@ -72,57 +74,54 @@ OPTIONS = [
 ]
 
 
+@together()
 @pytest.mark.parametrize(("name", "present", "absent", "inner"), OPTIONS)
-def test_recursive_option(
-    bundle: Bundle,
-    report: Reader,
-    tree: Callable[[int], str],
-    name: str,
-    present: set[str],
-    absent: set[str],
-    inner: int,
-) -> None:
-    """The option holds for the mount and its submounts (config.md#linux-mount-options)."""
-    bundle.mount("/mnt", "bind", tree(inner), "rbind", name)
-    found = report(bundle)
-    for target in ("/mnt", "/mnt/inner"):
+def test_recursive_option(bundle: Bundle, name: str, present: set[str], absent: set[str], inner: int) -> Part:
+    """The option holds for the mount and its submounts (config-linux.md#linux-mount-options)."""
+    with tree(bundle, inner) as (source, path):
+        bundle.mount(path, "bind", source, "rbind", name)
+        found = yield None
+    for target in (path, f"{path}/inner"):
         shown = found.mount_options(target)
         assert present - shown == set(), target
         assert absent & shown == set(), target
 
 
+@together()
 @needs("root", "kernel>=5.12")
 @pytest.mark.parametrize("name", [pytest.param("rro", marks=covers(ROW + "rro")),
                                   pytest.param("rrw", marks=covers(ROW + "rrw"))])
-def test_writing_below_a_recursive_mount(
-    bundle: Bundle, report: Reader, tree: Callable[[int], str], name: str
-) -> None:
-    """With rro nothing can be written on either level, with rrw on both (config.md#linux-mount-options)."""
-    bundle.mount("/mnt", "bind", tree(MS_RDONLY if name == "rrw" else 0), "rbind", name)
-    found = report(bundle.probe("touch /mnt/x -- touch /mnt/inner/x"))
+def test_writing_below_a_recursive_mount(bundle: Bundle, name: str) -> Part:
+    """With rro nothing can be written on either level, with rrw on both (config-linux.md#linux-mount-options)."""
+    with tree(bundle, MS_RDONLY if name == "rrw" else 0) as (source, path):
+        bundle.mount(path, "bind", source, "rbind", name)
+        found = yield f"touch {path}/x -- touch {path}/inner/x"
     assert [verb.errno for verb in found.verbs] == (["EROFS"] * 2 if name == "rro" else [None] * 2)
 
 
+@together()
 @needs("root")
 @covers(ROW + "ro")
-def test_ro_does_not_reach_submounts(bundle: Bundle, report: Reader, tree: Callable[[], str]) -> None:
-    """ro of an rbind holds for the mount itself only (config.md#linux-mount-options)."""
-    bundle.mount("/mnt", "bind", tree(), "rbind", "ro")
-    found = report(bundle.probe("touch /mnt/x -- touch /mnt/inner/x"))
+def test_ro_does_not_reach_submounts(bundle: Bundle) -> Part:
+    """ro of an rbind holds for the mount itself only (config-linux.md#linux-mount-options)."""
+    with tree(bundle) as (source, path):
+        bundle.mount(path, "bind", source, "rbind", "ro")
+        found = yield f"touch {path}/x -- touch {path}/inner/x"
     assert [verb.errno for verb in found.verbs] == ["EROFS", None]
 
 
+@together()
 @needs("root")
 @pytest.mark.parametrize("name", [pytest.param("bind", marks=covers(ROW + "bind")),
                                   pytest.param("rbind", marks=covers(ROW + "rbind"))])
-def test_submounts_of_a_bind(bundle: Bundle, report: Reader, tree: Callable[[], str], name: str) -> None:
-    """bind leaves submounts out, rbind takes them along (config.md#linux-mount-options)."""
-    outer = tree()
-    with open(outer + "/inner/marker", "w", encoding="utf-8") as file:
-        file.write("inner")
-    bundle.mount("/mnt", "bind", outer, name)
-    verb = report(bundle.probe("read /mnt/inner/marker")).verbs[0]
-    assert verb.errno == (None if name == "rbind" else "ENOENT")
+def test_submounts_of_a_bind(bundle: Bundle, name: str) -> Part:
+    """bind leaves submounts out, rbind takes them along (config-linux.md#linux-mount-options)."""
+    with tree(bundle) as (source, path):
+        with open(source + "/inner/marker", "w", encoding="utf-8") as file:
+            file.write("inner")
+        bundle.mount(path, "bind", source, name)
+        found = yield f"read {path}/inner/marker"
+    assert found.verbs[0].errno == (None if name == "rbind" else "ENOENT")
 
 
 def words(found: Report, target: str) -> set[str]:
@@ -138,49 +137,56 @@ PROPAGATION = {
 }
 
 
+@together()
 @needs("root")
 @pytest.mark.parametrize("name", [pytest.param(name, marks=covers(ROW + name)) for name in PROPAGATION])
-def test_propagation(bundle: Bundle, report: Reader, tree: Callable[[int, int], str], name: str) -> None:
-    """The mount has the propagation asked for (config.md#linux-mount-options)."""
+def test_propagation(bundle: Bundle, name: str) -> Part:
+    """The mount has the propagation asked for (config-linux.md#linux-mount-options)."""
     before, after = PROPAGATION[name]
-    bundle.mount("/mnt", "bind", tree(0, before), "bind", name)
-    assert words(report(bundle), "/mnt") - {"propagate_from"} == after
+    with tree(bundle, 0, before) as (source, path):
+        bundle.mount(path, "bind", source, "bind", name)
+        found = yield None
+    assert words(found, path) - {"propagate_from"} == after
 
 
+@together()
 @needs("root")
 @pytest.mark.parametrize("name", [pytest.param(name, marks=covers(f"{ROW}r{name}")) for name in PROPAGATION])
-def test_recursive_propagation(bundle: Bundle, report: Reader, tree: Callable[[int, int], str], name: str) -> None:
-    """The mount and its submounts have the propagation asked for (config.md#linux-mount-options)."""
+def test_recursive_propagation(bundle: Bundle, name: str) -> Part:
+    """The mount and its submounts have the propagation asked for (config-linux.md#linux-mount-options)."""
     before, after = PROPAGATION[name]
-    bundle.mount("/mnt", "bind", tree(0, before), "rbind", f"r{name}")
-    found = report(bundle)
-    for target in ("/mnt", "/mnt/inner"):
+    with tree(bundle, 0, before) as (source, path):
+        bundle.mount(path, "bind", source, "rbind", f"r{name}")
+        found = yield None
+    for target in (path, f"{path}/inner"):
         assert words(found, target) - {"propagate_from"} == after, target
 
 
 @needs("root")
 @covers(ROW + "rslave", ROW + "slave")
-def test_host_mount_reaches_a_slave(runtime: Runtime, bundle: Bundle, tree: Callable[[int, int], str]) -> None:
-    """A mount that the host makes later below the source shows up inside (config.md#linux-mount-options)."""
-    outer = tree(0, MS_SHARED)
-    os.mkdir(outer + "/later")
-    bundle.mount("/mnt", "bind", outer, "rbind", "rslave")
-    bundle.linux["rootfsPropagation"] = "rslave"
-    container = runtime.create(bundle.probe("hold", report=False))
-    native.mount("tmpfs", outer + "/later", "tmpfs", 0, "")
-    try:
-        with open(f"/proc/{container.pid}/mountinfo", encoding="utf-8") as file:
-            targets = [line.split()[4] for line in file]
-    finally:
-        native.umount(outer + "/later", 2)
-    assert "/mnt/later" in targets
+def test_host_mount_reaches_a_slave(runtime: Runtime, bundle: Bundle) -> None:
+    """A mount that the host makes later below the source shows up inside (config-linux.md#linux-mount-options)."""
+    with tree(bundle, 0, MS_SHARED) as (outer, path):
+        os.mkdir(outer + "/later")
+        bundle.mount(path, "bind", outer, "rbind", "rslave")
+        bundle.linux["rootfsPropagation"] = "rslave"
+        container = runtime.create(bundle.probe("hold", report=False))
+        native.mount("tmpfs", outer + "/later", "tmpfs", 0, "")
+        try:
+            with open(f"/proc/{container.pid}/mountinfo", encoding="utf-8") as file:
+                targets = [line.split()[4] for line in file]
+        finally:
+            native.umount(outer + "/later", 2)
+    assert f"{path}/later" in targets
 
 
 @needs("root")
 @covers(ROW + "unbindable")
-def test_unbindable_mount_cannot_be_bound(bundle: Bundle, report: Reader, tree: Callable[[], str]) -> None:
-    """A bind mount of an unbindable mount gives EINVAL (config.md#linux-mount-options)."""
+def test_unbindable_mount_cannot_be_bound(bundle: Bundle, report: Reader) -> None:
+    """A bind mount of an unbindable mount gives EINVAL (config-linux.md#linux-mount-options)."""
     bundle.capabilities("CAP_SYS_ADMIN")
-    bundle.mount("/mnt", "bind", tree(), "bind", "unbindable")
-    bundle.directory("other")
-    assert report(bundle.probe("mount /mnt /other none bind ''")).verbs[0].errno == "EINVAL"
+    with tree(bundle) as (source, path):
+        bundle.mount(path, "bind", source, "bind", "unbindable")
+        other = bundle.spot()
+        found = report(bundle.probe(f"mount {path} {other} none bind ''"))
+    assert found.verbs[0].errno == "EINVAL"

@@ -15,6 +15,7 @@ from seatrial.conformance.case import covers, needs
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report
+from seatrial.conformance.together import Part, together
 
 Reader = Callable[..., Report]
 Rejected = Callable[..., Result]
@@ -40,40 +41,46 @@ LIMITS = {
 }
 
 
-@pytest.fixture
-def limited(bundle: Bundle, report: Reader) -> dict[str, Any]:
-    """The limits that a program sees which was given all of LIMITS."""
-    bundle.process["rlimits"] = [
-        {"type": name, "soft": soft, "hard": hard} for name, (soft, hard) in LIMITS.items()
-    ]
-    found: dict[str, Any] = report(bundle)["rlimits"]
-    return found
+def limit_all(bundle: Bundle) -> None:
+    """Ask for all of LIMITS."""
+    bundle.process["rlimits"] = [{"type": name, "soft": soft, "hard": hard} for name, (soft, hard) in LIMITS.items()]
 
 
+@together("all")
 @covers("config/posix-process/3", "config/posix-process/5")
-def test_every_limit_of_linux_is_known(limited: dict[str, Any]) -> None:
+def test_every_limit_of_linux_is_known(bundle: Bundle) -> Part:
     """All sixteen names are accepted, and getrlimit succeeds for each (config.md#posix-process)."""
+    limit_all(bundle)
+    limited = (yield None)["rlimits"]
     assert sorted(name for name in LIMITS if limited.get(name) is None) == []
 
 
+@together("all")
 @covers("config/posix-process/7")
-def test_soft_limits(limited: dict[str, Any]) -> None:
+def test_soft_limits(bundle: Bundle) -> Part:
     """rlim_cur is soft, above 2^32 as well (config.md#posix-process)."""
+    limit_all(bundle)
+    limited = (yield None)["rlimits"]
     assert {name: limited[name][0] for name in LIMITS} == {name: soft for name, (soft, _) in LIMITS.items()}
 
 
+@together("all")
 @covers("config/posix-process/9")
-def test_hard_limits(limited: dict[str, Any]) -> None:
+def test_hard_limits(bundle: Bundle) -> Part:
     """rlim_max is hard (config.md#posix-process)."""
+    limit_all(bundle)
+    limited = (yield None)["rlimits"]
     assert {name: limited[name][1] for name in LIMITS} == {name: hard for name, (_, hard) in LIMITS.items()}
 
 
+@together(lambda value: "second" if value else "first")
 @covers("config/posix-process/7", "config/posix-process/9")
 @pytest.mark.parametrize("value", [0, (1 << 64) - 1], ids=["zero", "unlimited"])
-def test_extreme_limits(bundle: Bundle, report: Reader, value: int) -> None:
+def test_extreme_limits(bundle: Bundle, value: int) -> Part:
     """0 and 2^64-1 (no limit) are values like others (config.md#posix-process)."""
     bundle.process["rlimits"] = [{"type": "RLIMIT_CORE", "soft": value, "hard": value}]
-    assert report(bundle)["rlimits"]["RLIMIT_CORE"] == [value, value]
+    found = yield None
+    assert found["rlimits"]["RLIMIT_CORE"] == [value, value]
 
 
 @needs("root", "cap:SYS_RESOURCE")
@@ -134,12 +141,14 @@ def test_repeated_limit_is_an_error(runtime: Runtime, bundle: Bundle, rejected: 
     rejected(runtime, bundle)
 
 
+@together(lambda value: {500: "first", 0: "second"}.get(value, "third"))
 @pytest.mark.parametrize("value", [500, 0, 1000])
 @covers("config/linux-process/13", "config/linux-process/12")
-def test_oom_score_adj(bundle: Bundle, report: Reader, value: int) -> None:
+def test_oom_score_adj(bundle: Bundle, value: int) -> Part:
     """oom_score_adj is oomScoreAdj (config.md#linux-process)."""
     bundle.process["oomScoreAdj"] = value
-    assert report(bundle)["oom_score_adj"] == value
+    found = yield None
+    assert found["oom_score_adj"] == value
 
 
 @needs("root", "cap:SYS_RESOURCE")
@@ -175,14 +184,16 @@ def test_oom_score_adj_is_left_alone(bundle: Bundle, report: Reader) -> None:
     assert found["oom_score_adj"] == 123
 
 
+@together(lambda value: {None: "first", False: "second"}.get(value, "third"))
 @pytest.mark.parametrize("value", [None, False, True])
 @covers("config/linux-process/11")
-def test_no_new_privileges(bundle: Bundle, report: Reader, value: bool | None) -> None:
+def test_no_new_privileges(bundle: Bundle, value: bool | None) -> Part:
     """no_new_privs is set for true, and for true only (config.md#linux-process)."""
     bundle.process["noNewPrivileges"] = value
     if value is None:
         del bundle.process["noNewPrivileges"]
-    assert report(bundle)["no_new_privs"] == int(value is True)
+    found = yield None
+    assert found["no_new_privs"] == int(value is True)
 
 
 @needs("ids")
