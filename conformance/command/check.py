@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 VIEWS = ("auto", "host", "v1", "v2", "hybrid")
 
 
+def views(text: str) -> tuple[str, ...]:
+    """The cgroup views of a list with commas, each once."""
+    names = tuple(dict.fromkeys(text.split(",")))
+    if wrong := [name for name in names if name not in VIEWS]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r}: one of {', '.join(VIEWS)} is expected, or several of them")
+    return names
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("check", help="judge a runtime by the runtime-spec")
@@ -48,7 +56,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="as if on another kernel (seatrial mask --list), again for more",
     )
-    add("--cgroup-view", choices=VIEWS, default="auto", help="the cgroup hierarchies that the runtime sees")
+    add(
+        "--cgroup-view",
+        type=views,
+        default=("auto",),
+        metavar="VIEW[,VIEW...]",
+        help=f"the cgroup hierarchies that the runtime sees: {', '.join(VIEWS)}; of several, one after the other",
+    )
     add("--evidence", metavar="DIR", default="seatrial-evidence", help="where failures leave their evidence")
     add("--list", action="store_true", help="print the cases that would run, and their requirements")
     add("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="for one invocation of the runtime (10)")
@@ -95,8 +109,9 @@ def run(options: argparse.Namespace) -> int:
     stamp = time.strftime("%Y%m%dT%H%M%S")
     runs: list[Run] = []
     status = outcome.CLEAN
-    for number, runtime in enumerate(runtimes, 1):
-        name = f"{stamp}-{os.getpid()}" if len(runtimes) == 1 else f"{stamp}-{os.getpid()}-{number}"
+    planned = [(runtime, view) for runtime in runtimes for view in options.cgroup_view]
+    for number, (runtime, view) in enumerate(planned, 1):
+        name = f"{stamp}-{os.getpid()}" if len(planned) == 1 else f"{stamp}-{os.getpid()}-{number}"
         selection = Selection(
             runtime=runtime,
             profile=options.profile,
@@ -105,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
             # One more than there are CPUs: a case often waits, for a process to end or for the kernel.
             workers=options.workers or len(os.sched_getaffinity(0)) + 1,
             shard=options.shard,
-            view=options.cgroup_view,
+            view=view,
             timeout=options.timeout,
             masks=tuple(dict.fromkeys(options.mask)),
             evidence=os.path.abspath(os.path.join(options.evidence, name)),
