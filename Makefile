@@ -14,7 +14,9 @@ ENGINES := podman conmon containerd busybox-static chromium chromium-driver
 NATIVE := $(wildcard native/*.py native/*/*.c native/*/*.h native/*/*.py)
 SETUP := pyproject.toml setup.py $(wildcard runtime/entry/*)
 
-.PHONY: check test unit bench lint fix clean setup packages
+EXPECTATIONS := conformance/expectations
+
+.PHONY: expectations check test unit bench lint fix clean setup packages
 
 check: setup
 	$(BIN)/seatrial check $(ARGS)
@@ -28,6 +30,13 @@ unit: setup
 
 bench: setup
 	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
+
+# What the distribution's runtimes are known to get wrong; new entries want their reasons and links (docs/gating.md).
+expectations: setup
+	for profile in spec runc-compat; do \
+		$(BIN)/seatrial check --runtime "$$(command -v runc)" --profile $$profile --write-expect $(EXPECTATIONS)/runc-1.1.toml $(ARGS) && \
+		$(BIN)/seatrial check --runtime "$$(command -v crun)" --profile $$profile --write-expect $(EXPECTATIONS)/crun-1.8.toml $(ARGS) \
+		|| exit; done
 
 lint: setup
 	$(BIN)/tox -e lint,type

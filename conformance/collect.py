@@ -54,11 +54,16 @@ def collect(profile: str = "all", keyword: str | None = None, shard: str | None 
         arguments += ["-k", keyword]
     if shard:
         arguments += ["--shard", shard]
+    before = dict(os.environ)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
     output, complaint = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(complaint):
-        status = pytest.main([*arguments, check.CASES], plugins=[Listener()])
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(complaint):
+            status = pytest.main([*arguments, check.CASES], plugins=[Listener()])
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
     if status == pytest.ExitCode.USAGE_ERROR:
         raise EnvironmentProblem(complaint.getvalue().strip())
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):

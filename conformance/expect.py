@@ -55,7 +55,6 @@ class Facts:
         runtime = stamp["runtime"]
         text = runtime["name"] or ""
         words = [word for word in (text.split()[:1] or [""]) if word]
-        mask = stamp.get("mask") or ()
         return cls(
             runtime=(*words, os.path.basename(runtime["path"])),
             version=versions.find(text),
@@ -63,7 +62,7 @@ class Facts:
             cgroup=stamp["cgroup"]["view"],
             privilege=stamp["privilege"],
             profile=stamp["profile"],
-            mask=(mask,) if isinstance(mask, str) else tuple(mask),
+            mask=tuple(stamp.get("masks", ())),
         )
 
 
@@ -160,11 +159,11 @@ class Expectations:
         return Verdict(False)
 
     def unexpected_pass(self, case: str) -> Expectation | None:
-        """The entry that a case breaks by passing."""
-        current = [entry for entry in self.about(case) if not entry.expired(self.today)]
-        if any(entry.outcome == FLAKY for entry in current):
-            return None
-        return next((entry for entry in current if entry.outcome in STRICT), None)
+        """The entry that a case breaks by passing: the first about it, unless that one is for flakes."""
+        for entry in self.about(case):
+            if entry.outcome != SKIPPED and not entry.expired(self.today):
+                return entry if entry.outcome in STRICT else None
+        return None
 
 
 def glob(pattern: str) -> re.Pattern[str]:

@@ -18,7 +18,7 @@ from seatrial.conformance.driver import DEFAULT_TIMEOUT, Runtime
 from seatrial.conformance.errors import CaseTimeout, EnvironmentProblem, HarnessBug
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report
-from seatrial.conformance.session import Session, run_report
+from seatrial.conformance.session import Session, default_runtime, run_report
 
 CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
 PACKAGE = "seatrial.conformance"
@@ -66,6 +66,13 @@ def pytest_configure(config: pytest.Config) -> None:
     except EnvironmentProblem as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(Recorder(config), "seatrial-recorder")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """What is tested, and where."""
+    option = config.getoption
+    where = f"in the airlock, cgroup {view}" if (view := os.environ.get(VIEW_ENV)) else "without an airlock"
+    return f"seatrial: runtime {option('runtime') or default_runtime()}, profile {option('profile')}, {where}"
 
 
 _EXPECTATIONS = pytest.StashKey[list[expect.Expectation]]()

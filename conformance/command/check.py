@@ -171,6 +171,8 @@ def _enough(selection: Selection, run: Run, wanted: tuple[int, bool] | None) -> 
     if run.missing and not stopped_early(selection, run):
         print(f"incomplete    {run.missing} of {run.planned} planned cases have no result: a worker died")
         return outcome.BUG
+    if run.missing:
+        print(f"stopped       at finding {selection.maxfail}: {run.missing} of {run.planned} cases did not run")
     if wanted is not None:
         number, percent = wanted
         least = -(-number * run.planned // 100) if percent else number

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from traces import alive, mine, roots, until
 
 from seatrial.conformance import cgroups, confine, subtree
 from seatrial.conformance.airlock import FIRST_PID, Request, open_airlock
@@ -57,22 +55,6 @@ def of_another_worker(path: str) -> bool:
     return path.startswith("/tmp/seatrial-test-") or ("/popen-gw" in path and f"/popen-{own}/" not in path)
 
 
-def roots() -> list[str]:
-    return sorted({place.own or place.mount for place in subtree.hierarchies()})
-
-
-def mine(pid: int) -> list[str]:
-    return [path for root in roots() if os.path.exists(path := os.path.join(root, f"{subtree.PREFIX}{pid}"))]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie (whose parent here may be anybody)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 class Opened:
     """A command in the airlock; close() is the lifeline."""
 
@@ -97,13 +79,6 @@ class Opened:
     def wait(self) -> str:
         """The janitor's complaints."""
         return self.process.communicate(timeout=15)[1].decode()
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def look(base: Path, view: str) -> tuple[dict[str, object], int]:
@@ -188,18 +163,3 @@ def test_check_reports_findings_for_a_runtime_that_does_nothing(tmp_path: Path) 
     assert "reproduced" in again.stdout
     assert surroundings()["mounts"] == before["mounts"]
     assert surroundings()["run"] == before["run"]
-
-
-def test_interrupt_ends_a_run_cleanly(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "seatrial.conformance.cli", "check", "--runtime", "/bin/false", "-n", "1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()  # the header: the run is on its way
-    janitor = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
-    assert mine(janitor)
-    process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "interrupted" in complaint
-    assert mine(janitor) == []
-    assert not alive(janitor)

@@ -78,9 +78,9 @@ def test_runtime_and_condition(members: dict[str, str], match: bool) -> None:
 
 def test_mask_of_the_run() -> None:
     text = entry(condition='{ mask = ["no-clone3", "no-openat2"] }')
-    assert judge(text, mask=["no-openat2"]).excused
-    assert not judge(text, mask=["no-pidfd"]).excused
-    assert not judge(entry(condition='{ mask = "none" }'), mask=["no-pidfd"]).excused
+    assert judge(text, masks=["no-openat2"]).excused
+    assert not judge(text, masks=["no-pidfd"]).excused
+    assert not judge(entry(condition='{ mask = "none" }'), masks=["no-pidfd"]).excused
 
 
 def test_crash_is_not_a_plain_failure() -> None:
@@ -114,6 +114,10 @@ def test_pass_breaks_a_strict_entry_only() -> None:
     assert not broken(entry(outcome='"flaky"'))
     assert not broken(entry(outcome='"skipped"'))
     assert not broken(entry(runtime='"crun"'))
+    wide = entry(case='"a/*"', outcome='"flaky"')
+    assert broken(wide + entry())  # the one that names the case decides
+    assert not broken(wide + entry(case='"*"'))  # else the first
+    assert broken(entry(case='"*"') + wide)
 
 
 def test_skip_is_excused_by_an_entry_for_skips() -> None:
