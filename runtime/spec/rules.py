@@ -48,7 +48,8 @@ class Text(Rule):
         if type(value) is not str:
             raise self.refuse(value)
         if "\0" in value:
-            raise Mismatch(f"a NUL character in {quote(value)}")
+            # Not the string itself: messages are logged, and an environment may hold passwords.
+            raise Mismatch(f"a NUL character at position {value.index(chr(0))} of a string of {len(value)} characters")
 
 
 class AnyText(Rule):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import exec_mutants
 import limit_mutants
 import mount_mutants
+import museum_mutants
 import nesting_mutants
 import network_mutants
 import parent_mutants
@@ -25,5 +26,6 @@ TABLE = (
     *rootless_mutants.TABLE,
     *nesting_mutants.TABLE,
     *security_mutants.TABLE,
+    *museum_mutants.TABLE,
 )
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in TABLE}
