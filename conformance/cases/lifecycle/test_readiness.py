@@ -28,10 +28,10 @@ def manager(bundle: Bundle) -> Iterator[socket.socket]:
         yield made
 
 
-def messages(manager: socket.socket, start: threading.Thread) -> list[str]:
+def messages(manager: socket.socket, start: threading.Thread, patience: float = PATIENCE) -> list[str]:
     """What comes to the manager until start has returned; a barrier is acknowledged by closing its descriptor."""
     found: list[str] = []
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         ended = not start.is_alive()
         try:
@@ -80,3 +80,21 @@ def test_start_returns_when_the_program_is_ready(runtime: Runtime, bundle: Bundl
         start.join(PATIENCE)
     assert waited
     assert {"READY=1", f"MAINPID={pid}"} <= set(heard)
+
+
+@profile("runc-compat")
+@covers("runtime/start/7")
+def test_ready_may_be_one_of_several_lines(runtime: Runtime, bundle: Bundle, manager: socket.socket) -> None:
+    """A datagram has a variable a line, in any order (sd_notify(3))."""
+    env = {"NOTIFY_SOCKET": bundle.outside("manager")}
+    container = runtime.create(bundle.probe("print here -- hold", report=False), env=env)
+    start = threading.Thread(target=lambda: runtime.command("start", container.id, env=env))
+    start.start()
+    try:
+        container.wait_output("here")
+        say(container, b"STATUS=nearly\nREADY=1\nERRNO=0")
+        heard = messages(manager, start, 1.5)
+    finally:
+        container.kill("KILL", check=False)
+        start.join(PATIENCE)
+    assert "READY=1" in heard
