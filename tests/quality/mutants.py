@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import claim_mutants
 import exec_mutants
 import limit_mutants
 import mount_mutants
@@ -16,6 +17,7 @@ import security_mutants
 from planting import Mutant
 
 TABLE = (
+    *claim_mutants.TABLE,
     *plan_mutants.TABLE,
     *parent_mutants.TABLE,
     *mount_mutants.TABLE,
