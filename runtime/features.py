@@ -1,4 +1,5 @@
-"""What `seatrial-runtime features` prints: what this build can do, on any host (features.md, features-linux.md).
+"""What `seatrial-runtime features` prints: what this build can do, on any host (features.md, features-linux.md); of
+the seccomp flags also what this kernel supports.
 
 Next to nothing here says what is implemented: the converter is asked, with names from the tables that the code itself
 works with.  It refuses a member, an action or a flag that this runtime does not implement with UnsupportedError, and
@@ -7,6 +8,7 @@ with that alone, so whoever implements one and removes its refusal has listed it
 
 from __future__ import annotations
 
+from seatrial.native.seccomp import supported_flags
 from seatrial.runtime import capability, mount_options
 from seatrial.runtime.cgroup.systemd_properties import ANNOTATION
 from seatrial.runtime.cgroup.v1 import CgroupV1
@@ -67,6 +69,7 @@ def _operator(name: str) -> dict[str, Any]:
 def features() -> dict[str, Any]:
     """The Features structure.  A capability that is not implemented is said to be absent: false, or not in its list."""
     flags = _each(filter.FLAGS, lambda name: _seccomp(flags=[name]))
+    supported = supported_flags()
     return {
         "ociVersionMin": SPEC_VERSION_MIN,
         "ociVersionMax": SPEC_VERSION,
@@ -88,7 +91,7 @@ def features() -> dict[str, Any]:
                 "operators": _each(COMPARE, _operator),
                 "archs": _each(names.SECCOMP_ARCHITECTURES, lambda name: _seccomp(architectures=[name])),
                 "knownFlags": flags,
-                "supportedFlags": flags,
+                "supportedFlags": [name for name in flags if filter.FLAGS[name] & supported],
             },
             "apparmor": {"enabled": takes(process={"apparmorProfile": "x"})},
             "selinux": {"enabled": takes(process={"selinuxLabel": "x"})},

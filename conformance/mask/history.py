@@ -93,6 +93,13 @@ ROWS = (
     flag("close-range-cloexec", 5, 11, Rule("close_range", EINVAL, (bits(2, 0x4),)), "close_range(2)"),
     flag("prctl-user-dispatch", 5, 11, Rule("prctl", EINVAL, (equal(0, 59),)), "PR_SET_SYSCALL_USER_DISPATCH(2const)"),
     call("mount_setattr", 5, 12),
+    flag(
+        "mempolicy-numa-balancing",
+        5,
+        12,
+        Rule("set_mempolicy", EINVAL, (bits(0, 0x2000),)),
+        "set_mempolicy(2), MPOL_F_NUMA_BALANCING",
+    ),
     call("landlock_create_ruleset", 5, 13),
     call("landlock_add_rule", 5, 13),
     call("landlock_restrict_self", 5, 13),

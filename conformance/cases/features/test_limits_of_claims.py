@@ -85,7 +85,7 @@ def test_what_is_not_listed_is_refused(
 
 
 @profile("runc-compat")
-@needs("kernel>=5.12")
+@needs("call:mount_setattr")
 @covers("features/mount-options/1")
 def test_mount_options_that_work_are_listed(runtime: Runtime, make_bundle: Make, features: Features) -> None:
     """An option that callers would look for is in the list if the runtime takes it (features.md#mount-options)."""

@@ -19,7 +19,7 @@ from seatrial.conformance.driver import Container, Runtime
 from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import parse
 
-pytestmark = needs("seccomp", "kernel>=5.0")
+pytestmark = needs("seccomp", "call:seccomp-listener")
 
 Rejected = Callable[..., Result]
 Make = Callable[[], Bundle]

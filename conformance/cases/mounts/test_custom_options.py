@@ -13,7 +13,7 @@ from seatrial.conformance.probe import parse
 ROW = "config/linux-mount-options/"
 
 
-@needs("root", "kernel>=5.12", "filesystem:ramfs")
+@needs("root", "call:mount_setattr", "filesystem:ramfs")
 @pytest.mark.parametrize(
     "word", [pytest.param(word, marks=covers(f"{ROW}{word}-not-passed")) for word in ("idmap", "ridmap")]
 )

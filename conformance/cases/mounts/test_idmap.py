@@ -16,7 +16,7 @@ from seatrial.conformance.execute import Result
 from seatrial.conformance.probe import Report
 from seatrial.native import mount_api as native
 
-pytestmark = needs("root", "kernel>=5.12")
+pytestmark = needs("root", "call:mount_setattr")
 Rejected = Callable[..., Result]
 ROW = "config/linux-mount-options/"
 MOUNTS = "config/posix-platform-mounts/"

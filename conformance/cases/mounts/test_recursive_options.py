@@ -49,7 +49,7 @@ def tree(bundle: Bundle, flags: int = 0, propagation: int = MS_PRIVATE) -> Itera
 
 def option(name: str, present: str = "", absent: str = "", inner: int = 0, kernel: str = "kernel>=5.12") -> object:
     """An rbind of the tree with `name` shows the words on both mounts; the inner one had the flags `inner`."""
-    marks = [covers(ROW + name), needs("root", kernel)]
+    marks = [covers(ROW + name), needs("root", "call:mount_setattr", kernel)]
     return pytest.param(name, set(present.split()), set(absent.split()), inner, marks=marks, id=name)
 
 
@@ -88,7 +88,7 @@ def test_recursive_option(bundle: Bundle, name: str, present: set[str], absent: 
 
 
 @together()
-@needs("root", "kernel>=5.12")
+@needs("root", "call:mount_setattr")
 @pytest.mark.parametrize("name", [pytest.param("rro", marks=covers(ROW + "rro")),
                                   pytest.param("rrw", marks=covers(ROW + "rrw"))])
 def test_writing_below_a_recursive_mount(bundle: Bundle, name: str) -> Part:
