@@ -40,6 +40,10 @@ class Watch:
         self.prefix = prefix
         self.confined = confined
         self.last: Snapshot | None = None  # what compare() found
+        self.look_around()
+
+    def look_around(self) -> None:
+        """Learn where the hierarchies are mounted, after the view has changed."""
         self._hierarchies = cgroups.read_view().hierarchies()
 
     def take(self) -> Snapshot:

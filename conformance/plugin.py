@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import zlib
@@ -290,6 +291,19 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
     session.begin_case()
     yield session.runtime
     session.end_case()
+
+
+@pytest.fixture
+def cgroup_view(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The cgroup view of a case, "v1" or "v2", by indirect parametrization; name it before `runtime` (usefixtures
+    does).  The case is skipped where the run's view has no such hierarchies."""
+    mode = str(request.param)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(session_of(request.config).cgroup_view(mode))
+        except EnvironmentProblem as error:
+            pytest.skip(f"cgroup{mode[1:]}: {error}")
+        yield mode
 
 
 @pytest.fixture

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
-from seatrial.conformance import confine, leaks, probe
+from seatrial.conformance import cgroups, confine, leaks, probe
 from seatrial.conformance.bundle import Bundle, Workshop
 from seatrial.conformance.driver import Runtime
 from seatrial.conformance.errors import EnvironmentProblem, Finding
@@ -68,6 +70,25 @@ class Session:
         if isinstance(self._default, Finding):
             raise Finding(str(self._default))
         return self._default
+
+    @contextlib.contextmanager
+    def cgroup_view(self, mode: str) -> Iterator[None]:
+        """A with block, around a whole case, in which this worker and what it starts sees the v1 hierarchies alone
+        ("v1") or v2 alone ("v2").  EnvironmentProblem where the run's own view does not have it, or cannot be left."""
+        here = cgroups.read_view().mode
+        if mode == here:
+            yield
+            return
+        versions = {hierarchy.version for hierarchy, _ in self.subtree.places} if self.subtree is not None else set()
+        if self.subtree is None or int(mode[1:]) not in versions:
+            raise EnvironmentProblem(f"the cgroup view of the run is {here}, and cannot be made {mode}")
+        confine.change_view(self.subtree, mode)
+        self.watch.look_around()
+        try:
+            yield
+        finally:
+            confine.change_view(self.subtree, here)
+            self.watch.look_around()
 
     def new_bundle(self) -> Bundle:
         """A bundle that lasts until the next case begins."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import claim_mutants
 import exec_mutants
 import limit_mutants
+import mask_mutants
 import mount_mutants
 import museum_mutants
 import nesting_mutants
@@ -27,6 +28,7 @@ TABLE = (
     *limit_mutants.TABLE,
     *rootless_mutants.TABLE,
     *nesting_mutants.TABLE,
+    *mask_mutants.TABLE,
     *security_mutants.TABLE,
     *museum_mutants.TABLE,
 )

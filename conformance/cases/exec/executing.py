@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from seatrial.conformance import cgroups
 from seatrial.conformance.bundle import PROBE, Bundle
+from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.driver import Container, Runtime
 from seatrial.conformance.errors import Finding
 from seatrial.conformance.execute import Result, execute
@@ -79,7 +81,7 @@ def redirected(container: Container, redirections: str, *words: str) -> Result:
     """`exec` with the standard streams that a shell gives it: "3<FILE", "<&-"."""
     runtime = container.runtime
     argv = ["/bin/sh", "-c", f'exec "$@" {redirections}', "sh", runtime.path, "--root", runtime.root, "exec", *words]
-    result = execute(argv, env=runtime.env, timeout=runtime.timeout, directory=runtime.directory)
+    result = execute(argv, env=runtime.env, timeout=runtime.timeout, directory=runtime.directory, masks=runtime.masks)
     runtime.journal.append(result)
     runtime.seconds += result.seconds
     return result
@@ -89,3 +91,28 @@ def at_once(count: int, call: Callable[[int], T], lanes: int = 0) -> list[T]:
     """call(0) to call(count - 1), side by side (at most `lanes` at a time); the results in that order."""
     with ThreadPoolExecutor(lanes or count) as pool:
         return list(pool.map(call, range(count)))
+
+
+def at_first(report: Report) -> dict[str, str]:
+    """Controller ("" for v2) -> cgroup that the probe was in at its first instruction."""
+    return paths_in(report["first_cgroup"])
+
+
+def paths_in(lines: str) -> dict[str, str]:
+    """Controller ("" for v2) -> cgroup, from the text of /proc/PID/cgroup."""
+    found = {}
+    for line in lines.splitlines():
+        _number, controllers, path = line.split(":", 2)
+        found.update(dict.fromkeys(controllers.split(","), path))
+    return found
+
+
+def in_view(paths: dict[str, str]) -> dict[str, str]:
+    """The hierarchies of the view."""
+    view = cgroups.read_view()
+    return {name: path for name, path in paths.items() if name in view.v1 or (name == "" and view.v2 is not None)}
+
+
+def inits(container: Container) -> dict[str, str]:
+    """The cgroups of the container's init."""
+    return in_view(control_files.membership(container.pid))

@@ -9,34 +9,12 @@ import pytest
 from seatrial.conformance import cgroups
 from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
-from seatrial.conformance.cases.cgroups import control_files
-from seatrial.conformance.cases.exec.executing import executed, held
-from seatrial.conformance.driver import Container, Runtime
-from seatrial.conformance.probe import Report
+from seatrial.conformance.cases.exec.executing import at_first, executed, held, in_view, inits
+from seatrial.conformance.driver import Runtime
 
 pytestmark = [needs("exec"), profile("runc-compat")]
 
 ROW = "config-linux/cgroups-path/"
-
-
-def at_first(report: Report) -> dict[str, str]:
-    """Controller ("" for v2) -> cgroup that the probe was in at its first instruction."""
-    found = {}
-    for line in report["first_cgroup"].splitlines():
-        _number, controllers, path = line.split(":", 2)
-        found.update(dict.fromkeys(controllers.split(","), path))
-    return found
-
-
-def in_view(paths: dict[str, str]) -> dict[str, str]:
-    """The hierarchies of the view."""
-    view = cgroups.read_view()
-    return {name: path for name, path in paths.items() if name in view.v1 or (name == "" and view.v2 is not None)}
-
-
-def inits(container: Container) -> dict[str, str]:
-    """The cgroups of the container's init."""
-    return in_view(control_files.membership(container.pid))
 
 
 @needs("root")
