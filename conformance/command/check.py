@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     """Judge each runtime, print a summary of each, write the reports."""
     from seatrial.conformance import expect
     from seatrial.conformance.check import CASES, Selection, check
-    from seatrial.conformance.mask.names import resolve_all
+    from seatrial.conformance.mask.names import ALL, resolve_all
     from seatrial.conformance.progress import Progress, print_summary
     from seatrial.conformance.report.views import write_reports
     from seatrial.conformance.session import resolve_runtime
@@ -105,7 +105,11 @@ def run(options: argparse.Namespace) -> int:
         check_writable([("expect", options.write_expect)])
     expected = [os.path.abspath(path) if os.path.exists(path := expect.find(name)) else name for name in options.expect]
     expect.load(expected)  # to be told of a mistake before anything runs
-    resolve_all(options.mask)
+    every_mask = ALL in options.mask
+    if every_mask:
+        _alone(options)
+    else:
+        resolve_all(options.mask)
     stamp = time.strftime("%Y%m%dT%H%M%S")
     runs: list[Run] = []
     status = outcome.CLEAN
@@ -130,6 +134,9 @@ def run(options: argparse.Namespace) -> int:
             last_failed=_memory(runtime),
             only_last_failed=options.last_failed,
         )
+        if every_mask:
+            status = max(status, _each_mask(selection, runs, options))
+            continue
         progress = Progress()
         try:
             run = check(selection, progress.hear)
@@ -142,6 +149,24 @@ def run(options: argparse.Namespace) -> int:
         status = max(status, _enough(selection, run, options.min_executed))
     write_reports(runs, options.report)
     return status
+
+
+def _alone(options: argparse.Namespace) -> None:
+    """EnvironmentProblem for what `--mask all` cannot be combined with."""
+    if set(options.mask) != {"all"}:
+        raise EnvironmentProblem("--mask all takes every single feature in turn: give no other mask with it")
+    if options.write_expect or options.last_failed:
+        raise EnvironmentProblem("--mask all makes many runs: --write-expect and --last-failed are for one")
+
+
+def _each_mask(selection: Selection, runs: list[Run], options: argparse.Namespace) -> int:
+    """One run without a mask and one for each feature, added to `runs`; the exit status."""
+    from seatrial.conformance.mask import matrix
+
+    found = matrix.judge(selection, jobs=selection.workers)
+    runs += found.values()
+    matrix.print_matrix(found)
+    return matrix.exit_status(found, lambda run: run.exit_status(fail_on_skip=options.fail_on_skip))
 
 
 def _memory(runtime: str) -> str:
