@@ -83,7 +83,7 @@ def _stopped(pid: int) -> Iterator[None]:
 
 
 def attached(pid: int) -> list[tuple[int, set[int]]]:
-    """(flags, values returned) of each filter of a process, the latest first.
+    """(flags, values returned) of each filter of a process, in the order in which they were installed.
 
     Flags that the kernel shows: SECCOMP_FILTER_FLAG_LOG alone (Linux 4.16).  Values as in <linux/seccomp.h>: the
     action in the upper half, its data in the lower one.  EnvironmentProblem where the kernel does not tell.

@@ -227,9 +227,7 @@ def test_path_of_another_kind_is_an_error(
 
 @pytest.mark.parametrize("path", [None, "joined"], ids=["new", "joined"])
 @covers(ROW + "16")
-def test_repeated_namespace_is_an_error(
-    runtime: Runtime, bundle: Bundle, rejected: Rejected, path: str | None
-) -> None:
+def test_repeated_namespace_is_an_error(runtime: Runtime, bundle: Bundle, rejected: Rejected, path: str | None) -> None:
     """Two entries of one type are refused (config-linux.md#namespaces)."""
     entry = {"type": "uts"} if path is None else {"type": "uts", "path": f"/proc/{os.getpid()}/ns/uts"}
     bundle.linux["namespaces"].append(entry)
@@ -332,9 +330,7 @@ def test_incomplete_mapping_is_an_error(
 
 @needs("userns", "root")
 @covers(MAPPINGS + "5")
-def test_empty_mapping_is_an_error(
-    runtime: Runtime, bundle: Bundle, make_bundle: Make, rejected: Rejected
-) -> None:
+def test_empty_mapping_is_an_error(runtime: Runtime, bundle: Bundle, make_bundle: Make, rejected: Rejected) -> None:
     """A mapping of no ids is refused (config-linux.md#user-namespace-mappings)."""
     bundle.user_namespace().linux["uidMappings"][0]["size"] = 0
     rejected(runtime, bundle, control=make_bundle().user_namespace())

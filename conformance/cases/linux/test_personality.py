@@ -42,9 +42,7 @@ def domain(bundle: Bundle, name: str, **members: Any) -> Bundle:
 
 @covers(ROW + "1")
 @pytest.mark.parametrize("persona", [0, PER_LINUX32, UNAME26], ids=["LINUX", "LINUX32", "UNAME26"])
-def test_personality_is_inherited(
-    bundle: Bundle, report: Reader, caller: Callable[[int], None], persona: int
-) -> None:
+def test_personality_is_inherited(bundle: Bundle, report: Reader, caller: Callable[[int], None], persona: int) -> None:
     """Without linux.personality the program has its caller's (config-linux.md#personality)."""
     caller(persona)
     assert report(bundle)["personality"] == persona

@@ -66,9 +66,7 @@ def words(found: Report) -> set[str]:
         pytest.param("unbindable", "unbindable", "shared master", marks=covers(ROW + "6"), id="unbindable"),
     ],
 )
-def test_propagation_of_the_root(
-    bundle: Bundle, report: Reader, propagation: str, present: str, absent: str
-) -> None:
+def test_propagation_of_the_root(bundle: Bundle, report: Reader, propagation: str, present: str, absent: str) -> None:
     """mountinfo shows the propagation asked for (config-linux.md#rootfs-mount-propagation)."""
     bundle.linux["rootfsPropagation"] = propagation
     shown = words(report(bundle))
@@ -100,9 +98,7 @@ def test_unknown_propagation_is_an_error(
     ("propagation", "absent"), [("rslave", {"shared", "unbindable"}), ("rprivate", {"shared", "master", "unbindable"})]
 )
 @covers(ROW + "2")
-def test_recursive_propagation_is_taken(
-    bundle: Bundle, report: Reader, propagation: str, absent: set[str]
-) -> None:
+def test_recursive_propagation_is_taken(bundle: Bundle, report: Reader, propagation: str, absent: set[str]) -> None:
     """As engines use it: for the root the recursive words mean the same (config-linux.md#rootfs-mount-propagation)."""
     bundle.linux["rootfsPropagation"] = propagation
     assert words(report(bundle)) & absent == set()
@@ -110,9 +106,7 @@ def test_recursive_propagation_is_taken(
 
 @needs("root")
 @covers(ROW + "3")
-def test_shared_root_is_in_a_peer_group_of_its_own(
-    runtime: Runtime, bundle: Bundle, shared_rootfs: str
-) -> None:
+def test_shared_root_is_in_a_peer_group_of_its_own(runtime: Runtime, bundle: Bundle, shared_rootfs: str) -> None:
     """The root's peer group is none of the host's; a mount made inside shows up in binds of the root inside, and not
     outside (config-linux.md#rootfs-mount-propagation)."""
     bundle.linux["rootfsPropagation"] = "shared"

@@ -108,9 +108,7 @@ def shared(bundle: Bundle, namespace: str, parameters: dict[str, str]) -> Bundle
 @profile("runc-compat")
 @needs("root")
 @covers(ROW + "2")
-def test_parameter_of_a_joined_host_namespace_is_an_error(
-    runtime: Runtime, bundle: Bundle, rejected: Rejected
-) -> None:
+def test_parameter_of_a_joined_host_namespace_is_an_error(runtime: Runtime, bundle: Bundle, rejected: Rejected) -> None:
     """As runc does it: the host's network namespace by its path is the host's, too (config-linux.md#sysctl)."""
     bundle.namespace("network", f"/proc/{os.getpid()}/ns/net")
     bundle.linux["sysctl"] = {"net.ipv4.ip_forward": host("net.ipv4.ip_forward")}
