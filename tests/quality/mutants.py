@@ -21,6 +21,7 @@ TABLE = (
     *claim_mutants.TABLE,
     *plan_mutants.TABLE,
     *parent_mutants.TABLE,
+    *mask_mutants.TABLE,
     *mount_mutants.TABLE,
     *network_mutants.TABLE,
     *pause_mutants.TABLE,
@@ -28,7 +29,6 @@ TABLE = (
     *limit_mutants.TABLE,
     *rootless_mutants.TABLE,
     *nesting_mutants.TABLE,
-    *mask_mutants.TABLE,
     *security_mutants.TABLE,
     *museum_mutants.TABLE,
 )
