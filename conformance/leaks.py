@@ -44,6 +44,7 @@ class Watch:
 
     def look_around(self) -> None:
         """Learn where the hierarchies are mounted, after the view has changed."""
+        self.last = None
         self._hierarchies = cgroups.read_view().hierarchies()
 
     def take(self) -> Snapshot:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.conformance import leaks
+from seatrial.conformance import leaks, orphans
 from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import at_first, detached, held, in_view, inits, paths_in, words
@@ -62,7 +62,7 @@ def inside(report: Report) -> list[str]:
 
 def more_children(before: set[int]) -> list[str]:
     """Children of ours that were not there before, zombies among them, after a moment for what is about to end."""
-    return leaks.settle(lambda: [f"{pid}: {leaks.describe(pid)}" for pid in sorted(leaks.children() - before)])
+    return leaks.settle(lambda: [f"{pid}: {orphans.describe(pid)}" for pid in sorted(orphans.children() - before)])
 
 
 def check(container: Container, before: set[int], mask: str) -> None:
@@ -89,14 +89,14 @@ def test_exec(runtime: Runtime, bundle: Bundle, mask: str) -> None:
     """The program runs once, in the container's cgroups from its first instruction on, with its streams, and its status
     comes back; nothing is left."""
     container = placed(runtime, bundle)
-    check(container, leaks.children(), mask)
+    check(container, orphans.children(), mask)
 
 
 @covers(PLACE, STATUS)
 def test_with_and_without_in_turn(runtime: Runtime, bundle: Bundle) -> None:
     """What a runtime remembers of a kernel's abilities must be true the next time as well."""
     container = placed(runtime, bundle)
-    before = leaks.children()
+    before = orphans.children()
     for mask in (*CLONES, "no-openat2"):
         check(container, before, mask)
         result = container.exec(*words(), check=False)
@@ -109,7 +109,7 @@ def test_with_and_without_in_turn(runtime: Runtime, bundle: Bundle) -> None:
 def test_detached(runtime: Runtime, bundle: Bundle, mask: str) -> None:
     """--detach: the pid file names the one process that was started, which is in the container's cgroups."""
     container = placed(runtime, bundle)
-    before = leaks.children()
+    before = orphans.children()
     with runtime.masked(mask), detached(container, PROBE, "append", STARTS, "x", "--", "hold") as pid:
         with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
             lines = file.read()
@@ -142,7 +142,7 @@ def test_terminal(runtime: Runtime, bundle: Bundle, mask: str) -> None:
 def test_a_real_error_stays_one(runtime: Runtime, bundle: Bundle, mask: str) -> None:
     """A program that is not there is an error in the fallback too, and takes nothing with it."""
     container = placed(runtime, bundle)
-    before = leaks.children()
+    before = orphans.children()
     with runtime.masked(mask):
         result = container.exec("/not/there", check=False)
     assert not result.ok, result.describe()
@@ -177,7 +177,7 @@ def test_create_to_delete(runtime: Runtime, bundle: Bundle, mask: str) -> None:
 @pytest.mark.parametrize("mask", CLONES)
 def test_run(runtime: Runtime, bundle: Bundle, mask: str) -> None:
     """run in the foreground: one start, its cgroup, its streams, its status, nothing left."""
-    before = leaks.children()
+    before = orphans.children()
     bundle.without_namespace("cgroup").probe(FULL)
     with runtime.masked(mask):
         result = runtime.run(bundle, check=False, stdin=b"typed")

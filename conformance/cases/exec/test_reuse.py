@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import leaks
+from seatrial.conformance import leaks, orphans
 from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import detached, held, words
@@ -144,7 +144,7 @@ def test_after_a_failure(runtime: Runtime, bundle: Bundle, fault: str, times: in
     attempt = Attempt(held(runtime, bundle))
     repair = FAULTS[fault](attempt)
     attempt.write()
-    before = leaks.children()
+    before = orphans.children()
     for _ in range(times):
         result = attempt.execute()
         assert not result.ok, result.describe()
@@ -154,11 +154,11 @@ def test_after_a_failure(runtime: Runtime, bundle: Bundle, fault: str, times: in
         assert not os.path.exists(bundle.rootfs + "/starts")
     bundle.file("/starts")
     assert attempt.container.status() == "running"
-    leaks.reap()  # what a runtime leaves to be reaped is the matter of test_fallback's test_a_real_error_stays_one
+    orphans.reap()  # what a runtime leaves to be reaped is the matter of test_fallback's test_a_real_error_stays_one
     repair()
     attempt.succeed(1)
     attempt.succeed(2)
-    assert leaks.settle(lambda: [str(pid) for pid in leaks.children() - before]) == []
+    assert leaks.settle(lambda: [str(pid) for pid in orphans.children() - before]) == []
 
 
 @covers(ERROR, STATUS)
@@ -265,12 +265,12 @@ def test_after_a_killed_runtime(runtime: Runtime, bundle: Bundle, seconds: float
     runtime.prove_sane()
     attempt = Attempt(held(runtime, bundle)).write()
     container = attempt.container
-    before = leaks.children()
+    before = orphans.children()
     with contextlib.suppress(RuntimeTimeout):
         container.exec(PROBE, "hold", timeout=seconds)
-    for pid in leaks.children() - before:
-        leaks.kill(pid)  # what was executed lives on, and is an orphan, ours
-    leaks.reap()
+    for pid in orphans.children() - before:
+        orphans.kill(pid)  # what was executed lives on, and is an orphan, ours
+    orphans.reap()
     assert container.status() == "running"
     attempt.succeed(1)
 
