@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from bundles import reachable_directory
 
-from seatrial.conformance import leaks
+from seatrial.conformance import orphans
 from seatrial.conformance.ordinary import USER, OrdinaryRuntime, Quarters, delegated
 
 pytestmark = pytest.mark.root
@@ -45,10 +45,10 @@ def test_the_user_reaches_the_runtime_and_its_own_home(quarters: Quarters) -> No
 
 
 def test_the_keeper_ends_with_the_quarters() -> None:
-    before = leaks.children()
+    before = orphans.children()
     with reachable_directory() as directory, Quarters(directory, RUNTIME, ranges=False):
-        assert len(leaks.children() - before) == 1
-    assert leaks.children() <= before
+        assert len(orphans.children() - before) == 1
+    assert orphans.children() <= before
 
 
 def test_a_delegated_cgroup_is_the_users_and_goes(quarters: Quarters) -> None:
