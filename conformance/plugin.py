@@ -18,6 +18,7 @@ from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.driver import DEFAULT_TIMEOUT, Runtime
 from seatrial.conformance.errors import CaseTimeout, EnvironmentProblem, HarnessBug
 from seatrial.conformance.execute import Result
+from seatrial.conformance.mask.names import resolve_all
 from seatrial.conformance.probe import Report
 from seatrial.conformance.session import Session, default_runtime, run_report
 
@@ -63,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not 0 < limit < float("inf"):
         raise pytest.UsageError(f"--runtime-timeout {limit:g}: seconds above 0 are expected")
     try:
+        resolve_all(config.getoption("mask"))
         config.stash[_EXPECTATIONS] = expect.load(config.getoption("expect"))
     except EnvironmentProblem as error:
         raise pytest.UsageError(str(error)) from error

@@ -37,7 +37,12 @@ def test_runs_without_the_linux_object(runtime: Runtime, bundle: Bundle) -> None
     isolate = ["unshare", "--mount", "--propagation", "private"]
     command = [runtime.path, "--root", runtime.root, "run", "--bundle", bundle.path, bundle.name]
     result = execute(
-        isolate + command, env=runtime.env, timeout=runtime.timeout, stdin=None, directory=runtime.directory
+        isolate + command,
+        env=runtime.env,
+        timeout=runtime.timeout,
+        stdin=None,
+        directory=runtime.directory,
+        masks=runtime.masks,
     )
     runtime.journal.append(result)
     report = probe.parse(result.check().stdout, result)

@@ -207,7 +207,7 @@ def test_signals_are_passed_on(container: Container) -> None:
 
     result = execute(
         ["/bin/sh", "-c", script, "sh", *argv, "--to", "/srv/signalled", *program],
-        env=runtime.env, timeout=runtime.timeout, directory=runtime.directory,
+        env=runtime.env, timeout=runtime.timeout, directory=runtime.directory, masks=runtime.masks,
     )  # fmt: skip
     runtime.journal.append(result)
     with open(path, encoding="utf-8") as file:

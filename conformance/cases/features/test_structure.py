@@ -83,7 +83,7 @@ def elsewhere(runtime: Runtime, bundle: Bundle, *argv: str) -> Result:
     os.makedirs(directory, exist_ok=True)
     os.chmod(directory, 0o777)
     env = {**runtime.env, "XDG_RUNTIME_DIR": directory, "HOME": directory}
-    return execute([*argv, runtime.path, "features"], env=env, timeout=runtime.timeout)
+    return execute([*argv, runtime.path, "features"], env=env, timeout=runtime.timeout, masks=runtime.masks)
 
 
 @needs("root", "program:setpriv")

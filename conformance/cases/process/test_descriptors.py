@@ -76,7 +76,8 @@ def test_further_descriptors_are_the_callers(
     bundle.probe("read-fd 3").write()
     words = ["--root", runtime.root, "run", "--bundle", bundle.path, *flags({**options}), bundle.name]
     argv = ["sh", "-c", WITH_THREE, path, runtime.path, *words]
-    result = execute(argv, env={**runtime.env, **env}, timeout=runtime.timeout, directory=runtime.directory)
+    environment = {**runtime.env, **env}
+    result = execute(argv, env=environment, timeout=runtime.timeout, directory=runtime.directory, masks=runtime.masks)
     if options and not result.ok and not result.crashed and not result.stdout:
         pytest.skip("the runtime has no --preserve-fds")
     found = probe.parse(result.check().stdout, result)
