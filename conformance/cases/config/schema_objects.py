@@ -236,6 +236,7 @@ class Controls:
             result = container.created
             if result.crashed:
                 raise Finding(f"a crash is no refusal: {result.describe()}")
-            self._answers[key] = None if result.ok else result.stderr.strip().splitlines()[-1:][0][:300] or "no reason"
+            said = result.stderr.strip().splitlines() or ["no reason"]  # some fail without a word
+            self._answers[key] = None if result.ok else said[-1][:300]
             container.discard()
         return self._answers[key]
