@@ -1,7 +1,9 @@
 /* Verbs that use up something: memory, processes, CPU time. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -91,9 +93,55 @@ static int cpu(struct json *value, int argc, char **argv)
     return 0;
 }
 
+#define CHURNED (1 << 20) /* bytes that each child touches */
+
+/* Children one after the other, each of which allocates and ends, until the time is over; `path` has their number.
+ * What fails, for a limit or a freeze may be why, is tried again. */
+static void churn_until(const char *path, int64_t end)
+{
+    unsigned long count = 0;
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    while (end < 0 || clock_nanoseconds(CLOCK_MONOTONIC) < end) {
+        pid_t child = fork();
+        if (child < 0)
+            continue;
+        if (child == 0) {
+            char *room = mmap(NULL, CHURNED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            for (int at = 0; room != MAP_FAILED && at < CHURNED; at += 4096)
+                *(volatile char *)(room + at) = 1;
+            _exit(0);
+        }
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+            ;
+        char text[24];
+        int length = snprintf(text, sizeof text, "%020lu\n", ++count);
+        if (pwrite(file, text, (size_t)length, 0) < 0)
+            continue;
+    }
+    close(file);
+}
+
+static int prepare_churn(struct json *value, int argc, char **argv)
+{
+    int64_t duration;
+    (void)value;
+    if (argc > 1 && !parse_seconds(argv[1], &duration))
+        return BAD_ARGUMENTS;
+    return 0;
+}
+
+static void churn(int argc, char **argv)
+{
+    int64_t duration = -1;
+    if (argc > 1 && parse_seconds(argv[1], &duration))
+        duration += clock_nanoseconds(CLOCK_MONOTONIC);
+    churn_until(argv[0], duration);
+}
+
 const struct verb load_verbs[] = {
     {"memory", "memory BYTES[K|M|G]", 1, 1, memory, NULL},
     {"fork", "fork COUNT", 1, 1, fork_many, NULL},
     {"cpu", "cpu SECONDS", 1, 1, cpu, NULL},
+    {"churn", "churn PATH [SECONDS]", 1, 2, prepare_churn, churn},
     {NULL, NULL, 0, 0, NULL, NULL},
 };

@@ -160,10 +160,10 @@ static int set_groups(struct json *value, int argc, char **argv)
 
 static int send_signal(struct json *value, int argc, char **argv)
 {
-    int64_t pid;
+    int64_t pid = getpid();
     int signal_number;
     (void)value, (void)argc;
-    if (!parse_integer(argv[0], &pid) || !parse_signal(argv[1], &signal_number))
+    if ((strcmp(argv[0], "self") != 0 && !parse_integer(argv[0], &pid)) || !parse_signal(argv[1], &signal_number))
         return BAD_ARGUMENTS;
     return RESULT(kill((pid_t)pid, signal_number));
 }
@@ -199,7 +199,7 @@ const struct verb process_verbs[] = {
     {"setuid", "setuid UID", 1, 1, set_user, NULL},
     {"setgid", "setgid GID", 1, 1, set_group, NULL},
     {"setgroups", "setgroups [GID]...", 0, -1, set_groups, NULL},
-    {"kill", "kill PID SIGNAL", 2, 2, send_signal, NULL},
+    {"kill", "kill PID|self SIGNAL", 2, 2, send_signal, NULL},
     {"getpid", "getpid", 0, 0, process_id, NULL},
     {"print", "print TEXT", 1, 1, print, NULL},
     {"env", "env NAME", 1, 1, environment, NULL},

@@ -190,6 +190,19 @@ def test_fork_beyond_a_limit() -> None:
     assert run.only["value"] == 3
 
 
+def test_churn(tmp_path: Path) -> None:
+    path = tmp_path / "count"
+    run = probe("churn", str(path), "0.2", "--", "print", "over")
+    assert [line["verb"] for line in run.lines] == ["churn", "print"]
+    assert int(path.read_text()) > 1
+    assert len(path.read_text()) == 21
+
+
+def test_kill_itself() -> None:
+    run = probe("print", "before", "--", "kill", "self", "USR1", "--", "print", "after")
+    assert [line["value"] for line in run.lines] == ["before"]
+
+
 def test_cpu() -> None:
     value = probe("cpu", "0.05").value
     assert value["wall"] >= 50_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import claim_mutants
 import exec_mutants
+import hook_mutants
 import limit_mutants
 import mask_mutants
 import mount_mutants
@@ -15,6 +16,7 @@ import pause_mutants
 import plan_mutants
 import rootless_mutants
 import security_mutants
+import terminal_mutants
 from planting import Mutant
 
 TABLE = (
@@ -29,6 +31,8 @@ TABLE = (
     *limit_mutants.TABLE,
     *rootless_mutants.TABLE,
     *nesting_mutants.TABLE,
+    *hook_mutants.TABLE,
+    *terminal_mutants.TABLE,
     *security_mutants.TABLE,
     *museum_mutants.TABLE,
 )

@@ -1,0 +1,44 @@
+"""A running container in which cases execute programs with terminals, and a console socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.cases import shared
+from seatrial.conformance.cases.exec.executing import held
+from seatrial.conformance.console import ConsoleSocket
+from seatrial.conformance.driver import Container, Runtime
+
+LINES = "".join(f"{number:07d} " for number in range(125000))  # 1,000,000 bytes, each place with another neighbour
+
+
+def make(runtime: Runtime, bundle: Bundle) -> Container:
+    """A container that has a terminal for everybody who asks, and long files to show on it."""
+    bundle.file("/long", LINES)
+    bundle.file("/short", LINES[:30000])
+    return held(runtime, bundle)
+
+
+@pytest.fixture(scope="module")
+def lasting_container(request: pytest.FixtureRequest) -> Iterator[Container]:
+    """The container that outlives the cases."""
+    with shared.lasting(request.config, make) as container:
+        yield container
+
+
+@pytest.fixture
+def container(lasting_container: Container, runtime: Runtime, make_bundle: Callable[[], Bundle]) -> Container:
+    """The module's container; one of the case's own where an earlier case has lost it."""
+    if shared.alive(lasting_container):
+        return shared.bring_in(runtime, lasting_container)
+    return make(runtime, make_bundle())
+
+
+@pytest.fixture
+def listener(bundle: Bundle) -> Iterator[ConsoleSocket]:
+    """A console socket in the bundle's directory."""
+    with ConsoleSocket(bundle.outside("console")) as made:
+        yield made
