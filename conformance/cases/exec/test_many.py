@@ -137,6 +137,7 @@ def test_created_container_starts_afterwards(runtime: Runtime, bundle: Bundle) -
         assert file.read().count("started") == 1
 
 
+@needs("root")
 @covers("runtime/state/8", "config/process/14")
 def test_programs_end_with_the_container(runtime: Runtime, bundle: Bundle) -> None:
     """When the init of the pid namespace is killed, what was executed is killed too (pid_namespaces(7)): the caller is

@@ -157,6 +157,7 @@ def test_closed_standard_streams(container: Container, closed: str) -> None:
     """A caller without standard streams (crun 1.21): the program runs, and gets no other file in their place."""
     name = "closed-" + "".join(word[0].replace("<", "0").replace(">", "1") for word in closed.split())
     path = f"/srv/{name}"
+    container.bundle.file(path, mode=0o666)  # ours to read, whatever the program's umask
     redirected(container, closed, container.id, PROBE, "report", "--to", path).check()
     with open(container.bundle.rootfs + path, encoding="utf-8") as file:
         report = parse(file.read())
@@ -199,8 +200,8 @@ def test_status_of_what_is_not_found(container: Container, program: str) -> None
 def test_signals_are_passed_on(container: Container) -> None:
     """A signal that the runtime gets while it waits for a program in the foreground goes to the program."""
     runtime = container.runtime
-    path = f"{container.bundle.rootfs}/srv/signalled"
-    script = f'"$@" & until [ -e {path} ]; do sleep 0.01; kill -0 $! || exit 99; done; kill -USR1 $!; wait $!'
+    path = container.bundle.file("/srv/signalled", mode=0o666)
+    script = f'"$@" & until [ -s {path} ]; do sleep 0.01; kill -0 $! || exit 99; done; kill -USR1 $!; wait $!'
     argv = [runtime.path, "--root", runtime.root, "exec", container.id, PROBE]
     program = ["signal-log", "9", "--until", "USR1", "--", "exit", "5"]
     from seatrial.conformance.execute import execute
