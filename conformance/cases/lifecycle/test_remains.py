@@ -43,6 +43,7 @@ def ended(pidfd: int) -> bool:
     return True
 
 
+@needs("root")
 @profile("runc-compat")
 @covers("runtime/kill/5")
 def test_sigkill_ends_all_processes_without_a_pid_namespace(runtime: Runtime, bundle: Bundle) -> None:
@@ -58,6 +59,7 @@ def test_sigkill_ends_all_processes_without_a_pid_namespace(runtime: Runtime, bu
         os.close(pidfd)
 
 
+@needs("root")
 @covers("runtime/delete/7")
 def test_delete_removes_processes_that_init_left(runtime: Runtime, bundle: Bundle) -> None:
     """The program has ended and its child has not: delete ends that too, or says that it cannot (it never leaves a
@@ -77,6 +79,7 @@ def test_delete_removes_processes_that_init_left(runtime: Runtime, bundle: Bundl
         os.close(pidfd)
 
 
+@needs("root")
 @profile("runc-compat")
 @covers("runtime/kill/5")
 def test_failed_kill_leaves_the_container_running(runtime: Runtime, bundle: Bundle) -> None:
