@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-OPAQUE = ("annotations",)  # the keys of these objects are the caller's
+OPAQUE = ("annotations", "raw")  # the keys of these objects are the caller's, and the kernel's
 FOREGROUND = ("run", "exec")  # their status is the program's
 
 

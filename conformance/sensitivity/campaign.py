@@ -4,8 +4,9 @@ First each mutant meets the cases that are likeliest to notice it, until one fai
 other cases that exercise what it changes: several such mutants at once, planted in one runtime, since most cases pass
 for all of them; where one fails, each of them is asked about alone.
 
-A case kills a mutant when it fails for it, twice, and passes for the control, which is the same program without a bug.
-A skip, an environment error or a harness bug kills nobody.
+A case kills a mutant when it fails for it and passes for the control, which is the same program without a bug.  One
+that was not among the first to be asked, or whose failure has to do with time, must fail twice: on a busy host a case
+may fail by chance.  A skip, an environment error or a harness bug kills nobody.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from seatrial.conformance.sensitivity.lanes import Lane, Lanes
 from seatrial.conformance.sensitivity.results import KILLED, SURVIVED, Results, Verdict
 from seatrial.conformance.sensitivity.survey import Survey
 
-FIRST = 40  # cases that each mutant meets alone
+FIRST = 10  # cases that each mutant meets alone
 GROUP = 16  # mutants that meet the rest together
 CHUNK = 60  # cases of one job of a group
+SURE = 2  # the failure of so early a case is believed at once
 TIMEOUT = 8.0  # seconds for one command of a mutant: one that hangs need not hang for long
+SLOW = ("the case is not finished", "killed after", "still runs", " s, not ")  # reasons that a busy host may be behind
 CASE_DIED = "died"
 
 
@@ -121,7 +124,8 @@ class Campaign:
             if killer is None:
                 break
             waiting = waiting[waiting.index(killer) + 1 :]
-            if os.path.exists(mark) and self._fails_again(lane, runtime, killer):
+            early = chosen.index(killer) < SURE and not any(words in reason for words in SLOW)
+            if os.path.exists(mark) and (early or self._fails_again(lane, runtime, killer)):
                 verdict.verdict, verdict.killer, verdict.reason = KILLED, killer, reason
                 verdict.silent = []
                 break
@@ -197,13 +201,24 @@ class Campaign:
             asked = [*silent, *([killer] if killer else [])]
             cases = cases[len(asked) :]
             if killer is not None:
-                for name in [name for name in alive if killer in rest[name]]:
+                for name in self._culprits(lane, [name for name in alive if killer in rest[name]], killer):
                     if self._killed_alone(lane, verdicts[name], killer):
                         alive.remove(name)
             for name in alive:
                 verdicts[name].silent += [case for case in asked if case in rest[name]]
         for name in alive:
             self._conclude(verdicts[name])
+
+    def _culprits(self, lane: Lane, names: list[str], case: str) -> list[str]:
+        """Those of several mutants for which a case fails, found by halves."""
+        if len(names) < 2:
+            return names
+        found = []
+        for part in (names[: len(names) // 2], names[len(names) // 2 :]):
+            runtime, _ = self._mutant(lane, part)
+            if self._outcome(lane, runtime, case) != outcome.PASSED:
+                found += self._culprits(lane, part, case)
+        return found
 
     def candidates_in_order(self) -> list[str]:
         """Every case, one of each test first."""

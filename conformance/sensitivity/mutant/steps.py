@@ -43,7 +43,7 @@ def find(place: str) -> dict[str, str]:
             tree = ast.parse(file.read())
         computes = module in COMPUTES or any(module.startswith((f"{name}.", f"{name}_")) for name in COMPUTES)
         for name, function in functions(tree):
-            empty = _empty(function.returns)
+            empty = _empty(ast.unparse(function.returns)) if function.returns is not None else None
             if empty is not None and (empty == "None" or not computes) and not _generates(function):
                 found[f"step/{module}:{name}/skipped"] = empty
             if not computes:
@@ -52,14 +52,12 @@ def find(place: str) -> dict[str, str]:
     return found
 
 
-def find_one(name: str, place: str) -> str:
-    """The expression of the value that one skipped step, "module:qualname", returns.  Raises KeyError if it is none."""
-    module, _, path = name.partition(":")
-    with open(os.path.join(place, "runtime", *module.split(".")) + ".py", encoding="utf-8") as file:
-        function = dict(functions(ast.parse(file.read())))[path]
-    empty = _empty(function.returns)
+def empty_of(annotation: str) -> str:
+    """The expression of the value that a skipped step returns, by its return annotation.  Raises ValueError if there
+    is no such value."""
+    empty = _empty(annotation)
     if empty is None:
-        raise KeyError(name)
+        raise ValueError(f"no natural empty value of {annotation}")
     return empty
 
 
@@ -97,19 +95,19 @@ def _generates(function: ast.FunctionDef) -> bool:
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function))
 
 
-def _empty(returns: ast.expr | None) -> str | None:
+def _empty(text: str) -> str | None:
     """The natural empty value of a return annotation; None where there is no such value."""
-    if returns is None:
-        return None
-    text = ast.unparse(returns)
     if text.endswith("| None"):
         return "None"
     name = text.partition("[")[0]
-    if name == "tuple" and isinstance(returns, ast.Subscript):
+    if name == "tuple":
+        returns = ast.parse(text, mode="eval").body
+        if not isinstance(returns, ast.Subscript):
+            return None
         inner = returns.slice.elts if isinstance(returns.slice, ast.Tuple) else [returns.slice]
         if len(inner) == 2 and ast.unparse(inner[1]) == "...":
             return "()"
-        values = [_empty(entry) for entry in inner]
+        values = [_empty(ast.unparse(entry)) for entry in inner]
         return None if None in values else f"({', '.join(str(value) for value in values)},)"
     return EMPTY.get(text) or _CONTAINERS.get(name)
 
