@@ -1,10 +1,13 @@
-"""Plants bugs in the reference runtime, in this process, by the names of the mutations."""
+"""Plants bugs in the reference runtime, in this process, by the names of the mutations.
+
+A bug is planted in a module when the command that runs imports it, and what that takes is imported then: most commands
+of a mutant have nothing to do with its bug, and cost what they cost without it.
+"""
 
 from __future__ import annotations
 
 import os
-
-from seatrial.conformance.sensitivity import answers, files, plans
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 PACKAGE = "seatrial.runtime"
 _HERE = __name__
 _mark = ""
+later: dict[str, list[Callable[[], None]]] = {}  # module -> what is to be done once it is imported
 
 
 def plant(names: list[str], mark: str, verb: str) -> None:
@@ -29,11 +33,12 @@ def plant(names: list[str], mark: str, verb: str) -> None:
         family, _, rest = name.partition("/")
         head, _, rule = rest.rpartition("/")
         if family == "step" and rule == "skipped":
-            _skip(head)
+            _in(head.partition(":")[0], _skip, head)
         elif family == "step" and rule.startswith("swapped "):
-            _swap(head, int(rule.removeprefix("swapped ")))
+            _in(head.partition(":")[0], _swap, head, int(rule.removeprefix("swapped ")))
         elif family == "file" and head:
-            _falsify_file(head, rule)
+            _in("cgroup.files", _falsify_file, head, rule)
+            _in("idmap", _falsify_map, head, rule)
         elif family in ("plan", "answer", "status") and "/" in head:
             part, _, what = head.partition("/")
             if family == "plan":
@@ -41,15 +46,29 @@ def plant(names: list[str], mark: str, verb: str) -> None:
             elif part == verb:
                 (outputs if family == "answer" else statuses).append((what, rule))
             elif part == "pid-file":
-                _falsify_pid_file(rule)
+                _in("pid_file", _falsify_pid_file, rule)
         else:
             raise ValueError(f"no mutation is called {name}")
     for kind, transforms in changes.items():
-        _change_plans(kind, transforms)
+        _in(COMPILERS[kind][0], _change_plans, kind, transforms)
     if outputs:
         _change_output(outputs)
     if statuses:
         _change_status(verb, statuses)
+
+
+def _in(name: str, do: Callable[..., None], *arguments: Any) -> None:
+    """Do something to a module of the runtime: now, if it has been imported, else as soon as it is."""
+    full = f"{PACKAGE}.{name}"
+    later.setdefault(full, []).append(lambda: do(*arguments))
+    if full in sys.modules:
+        imported(full)
+
+
+def imported(full: str) -> None:
+    """Called for each module that has just been imported."""
+    for do in later.pop(full, ()):
+        do()
 
 
 def applied() -> None:
@@ -69,6 +88,8 @@ COMPILERS = {"init": ("creation", "compile_init"), "exec": ("execution", "compil
 
 
 def _change_plans(kind: str, transforms: list[tuple[str, str]]) -> None:
+    from seatrial.conformance.sensitivity import plans
+
     user, name = COMPILERS[kind]
     real = vars(module(user))[name]
     operation = module("plan.operation").Operation
@@ -156,26 +177,37 @@ def _replace_code(name: str, function: FunctionType, planted: FunctionType) -> N
 
 
 def _falsify_file(name: str, rule: str) -> None:
-    users, maps = module("cgroup.files"), module("idmap")
-    write_file, write_map = users.write_file, maps.write_map
+    users = module("cgroup.files")
+    write_file = users.write_file
 
-    def change(text: str) -> str | None:
-        changed = files.doubled(text) if rule == "doubled" else None
-        if changed != text:
-            applied()
-        return changed
-
-    def planted_file(path: str, text: str) -> None:
-        changed = change(text) if path.rpartition("/")[2] == name else text
+    def planted(path: str, text: str) -> None:
+        changed = _falsified(text, rule) if path.rpartition("/")[2] == name else text
         if changed is not None:
             write_file(path, changed)
 
-    def planted_map(pid: int, file: str, text: bytes) -> None:
-        changed = change(text.decode()) if file == name else text.decode()
+    users.write_file = planted
+
+
+def _falsify_map(name: str, rule: str) -> None:
+    maps = module("idmap")
+    write_map = maps.write_map
+
+    def planted(pid: int, file: str, text: bytes) -> None:
+        changed = _falsified(text.decode(), rule) if file == name else text.decode()
         if changed is not None:
             write_map(pid, file, changed.encode())
 
-    users.write_file, maps.write_map = planted_file, planted_map
+    maps.write_map = planted
+
+
+def _falsified(text: str, rule: str) -> str | None:
+    """What is written instead of a text; None: nothing."""
+    from seatrial.conformance.sensitivity.files import doubled
+
+    changed = doubled(text) if rule == "doubled" else None
+    if changed != text:
+        applied()
+    return changed
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------
@@ -183,6 +215,8 @@ def _falsify_file(name: str, rule: str) -> None:
 
 def _change_output(transforms: list[tuple[str, str]]) -> None:
     """Verbs import `write_stdout` when they are imported, which comes later."""
+    from seatrial.conformance.sensitivity import answers
+
     main = module("cli.main")
     real = main.write_stdout
 
@@ -198,6 +232,8 @@ def _change_output(transforms: list[tuple[str, str]]) -> None:
 
 
 def _change_status(verb: str, transforms: list[tuple[str, str]]) -> None:
+    from seatrial.conformance.sensitivity import answers
+
     main = module("cli.main")
     real = main.main
 

@@ -13,6 +13,8 @@ import gc
 import os
 import sys
 
+PLANTING = "seatrial.conformance.sensitivity.mutant.planting"
+
 
 def main() -> int:
     """Prepare this process as asked and run the runtime's command line."""
@@ -26,9 +28,21 @@ def main() -> int:
     sys.modules["seatrial"] = package
     from seatrial.runtime.bundle import Finder
 
-    finder = Finder(place)
+    class Importer(Finder):
+        """Imports as the launcher does, and tells of each module.  Never refreshed: that is the launcher's business."""
+
+        def exec_module(self, module):  # type: ignore[no-untyped-def]
+            super().exec_module(module)
+            tell(module.__name__)
+
+    def tell(name: str) -> None:
+        planting = sys.modules.get(PLANTING)
+        if planting is not None:
+            planting.imported(name)
+
+    finder = Importer(place)
     finder.open()
-    sys.meta_path.insert(0, finder)  # never refreshed: the launcher's business
+    sys.meta_path.insert(0, finder)
 
     if mode == "steps":
         import json
@@ -44,9 +58,13 @@ def main() -> int:
     if mode == "record":
         return _record(first, place, verb)
     if first:
-        from seatrial.conformance.sensitivity.mutant.planting import plant
+        from seatrial.conformance.sensitivity.mutant.planting import later, plant
 
         plant(first.split(";"), second, verb)
+        for name in list(later):
+            if not finder.fresh(name):  # a changed source is imported in the ordinary way, of which nobody tells
+                __import__(name)
+                tell(name)
     return command_line.main()
 
 
