@@ -66,11 +66,11 @@ class Campaign:
 
     def run(self, mutations: Sequence[str]) -> None:
         """Judge these mutants; those that have a complete verdict already are left out."""
-        new = [name for name in mutations if (name, self.survey.view) not in self.results.verdicts]
+        new = [name for name in mutations if self._unmet(name)]
         self._side_by_side(_spread(new), self._meet_the_likeliest)
         if not self.settings.thorough:
             return
-        left = [name for name in mutations if self._rest(name)]
+        left = [name for name in mutations if (name, self.survey.view) in self.results.verdicts and self._rest(name)]
         groups = [left[start :: -(-len(left) // GROUP)] for start in range(-(-len(left) // GROUP))]
         self._side_by_side(groups, self._meet_the_rest)
 
@@ -100,12 +100,20 @@ class Campaign:
     def _late(self) -> bool:
         return self.settings.deadline is not None and time.monotonic() > self.settings.deadline
 
+    def _unmet(self, mutation: str) -> bool:
+        """Whether a mutant has not met as many of the likeliest cases as it should."""
+        verdict = self.results.verdicts.get((mutation, self.survey.view))
+        met = len(verdict.silent) if verdict is not None else 0
+        return (
+            (verdict is None or verdict.verdict != KILLED) and met < self.settings.first and bool(self._rest(mutation))
+        )
+
     def _rest(self, mutation: str) -> list[str]:
         """The cases that have not been asked about a survivor."""
         verdict = self.results.verdicts.get((mutation, self.survey.view))
-        if verdict is None or verdict.verdict == KILLED:
+        if verdict is not None and verdict.verdict == KILLED:
             return []
-        silent = set(verdict.silent)
+        silent = set(verdict.silent) if verdict is not None else set()
         return [case for case in self.candidates.get(mutation, ()) if case not in silent]
 
     # -- the likeliest cases -------------------------------------------------------------------------------------------
@@ -113,10 +121,13 @@ class Campaign:
     def _meet_the_likeliest(self, lane: Lane, mutation: str) -> None:
         start = time.monotonic()
         cases = self.candidates[mutation]
-        with self.lock:
-            chosen = self.chooser.order(mutation, cases)[: self.settings.first]
-        runtime, mark = self._mutant(lane, [mutation])
         verdict = Verdict(mutation, self.survey.view, SURVIVED, candidates=len(cases))
+        with self.lock:
+            known = self.results.verdicts.get((mutation, self.survey.view))
+            verdict.silent = list(known.silent) if known is not None else []
+            number = self.settings.first - len(verdict.silent)
+            chosen = self.chooser.order(mutation, self._rest(mutation))[:number]
+        runtime, mark = self._mutant(lane, [mutation])
         waiting = chosen
         while waiting:
             killer, reason, silent = self._first_to_fail(lane, runtime, waiting)
@@ -130,7 +141,7 @@ class Campaign:
                 verdict.silent = []
                 break
             verdict.silent.append(killer)
-        verdict.applied = os.path.exists(mark)
+        verdict.applied = os.path.exists(mark) or (known is not None and known.applied)
         verdict.seconds = round(time.monotonic() - start, 3)
         self._conclude(verdict)
 

@@ -7,14 +7,28 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-_WORD = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z]{3,}")
-_SHORT = {"exec": "exec", "pid": "pid", "env": "environment", "cwd": "directory", "uid": "user", "gid": "user"}
+_WORD = re.compile(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
+# What a mutant's word is called in the names of cases.
+_ALIASES = {
+    "pid": "process", "env": "environment", "cwd": "chdir", "uid": "user", "gid": "user", "group": "user",
+    "identity": "user", "capset": "capabilit", "bounding": "capabilit", "ambient": "capabilit",
+    "permitted": "capabilit", "effective": "capabilit",
+    "inheritable": "capabilit", "capabilitie": "capabilit", "capability": "capabilit",
+    "keep": "capabilit", "rlimit": "limit", "setn": "namespace", "clone": "namespace", "unshare": "namespace",
+    "privs": "privilege", "priv": "privilege", "stdio": "stream", "stream": "stdio", "session_keyring": "keyring",
+    "readonly": "path", "mask": "path", "mknod": "device", "symlink": "link", "propagate": "propagation",
+    "chdir": "cwd", "home": "env", "environment": "env", "idmap": "mapping", "console": "terminal",
+    "terminal": "console", "arg": "program", "find": "program", "sysctl": "sysctl", "sched": "scheduler",
+    "cpus": "cpuset", "freeze": "pause", "freezer": "pause", "thaw": "resume", "signal": "kill", "map": "mapping",
+    "network": "net", "device": "dev", "poststop": "hook", "hook": "poststop", "seccomp": "filter", "save": "state",
+    "validate": "refuse", "check": "refuse", "fd": "descriptor", "join": "placement", "entry": "placement",
+}  # fmt: skip
 
 
 def words(text: str) -> set[str]:
     """The words in a name, in lower case, without a plural's s."""
     found = {word.lower().removesuffix("s") for word in _WORD.findall(text)}
-    return found | {_SHORT[word] for word in found if word in _SHORT}
+    return found | {_ALIASES[word] for word in found if word in _ALIASES}
 
 
 def subject(mutation: str) -> str:
@@ -47,6 +61,8 @@ class Chooser:
         def score(case: str) -> float:
             common = sum(self.weight[word] for word in wanted & self.words[case])
             slow = min(self.seconds.get(case, 1.0), 20.0) / 10
+            if mutation.startswith("plan/exec/") and case.startswith("exec/"):
+                common += 3
             return common + 3 * math.log1p(known[case]) + math.log1p(self.all_killers[case]) / 2 - slow
 
         ranked = sorted(cases, key=lambda case: (-score(case), self.breadth[case], case))
