@@ -40,7 +40,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add("--shard", metavar="I/N", help="only the I-th of N parts of the mutants")
     add("--sample", type=positive, default=1, metavar="N", help="only every N-th mutant")
     add("--budget", type=positive, metavar="SECONDS", help="begin nothing new after so long")
-    add("--first", type=positive, default=10, metavar="N", help="cases that a mutant meets alone (default: 10)")
+    add("--first", type=positive, default=5, metavar="N", help="cases that a mutant meets alone (default: 5)")
     add("--likeliest-only", action="store_true", help="leave out the cases beyond these")
     add("--timeout", type=float, default=8.0, metavar="SECONDS", help="for one command of a mutant (default: 8)")
     add("--list", action="store_true", help="print the mutants and how many cases exercise each")

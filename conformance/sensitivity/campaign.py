@@ -11,6 +11,7 @@ may fail by chance.  A skip, an environment error or a harness bug kills nobody.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -25,9 +26,9 @@ from seatrial.conformance.sensitivity.lanes import Lane, Lanes
 from seatrial.conformance.sensitivity.results import KILLED, SURVIVED, Results, Verdict
 from seatrial.conformance.sensitivity.survey import Survey
 
-FIRST = 10  # cases that each mutant meets alone
+FIRST = 5  # cases that each mutant meets alone
 GROUP = 16  # mutants that meet the rest together
-CHUNK = 60  # cases of one job of a group
+CHUNK = 40  # cases of one job of a group
 SURE = 2  # the failure of so early a case is believed at once
 TIMEOUT = 8.0  # seconds for one command of a mutant: one that hangs need not hang for long
 SLOW = ("the case is not finished", "killed after", "still runs", " s, not ")  # reasons that a busy host may be behind
@@ -71,7 +72,7 @@ class Campaign:
         if not self.settings.thorough:
             return
         left = [name for name in mutations if (name, self.survey.view) in self.results.verdicts and self._rest(name)]
-        groups = [left[start :: -(-len(left) // GROUP)] for start in range(-(-len(left) // GROUP))]
+        groups = [left[start : start + GROUP] for start in range(0, len(left), GROUP)]  # neighbours are alike
         self._side_by_side(groups, self._meet_the_rest)
 
     def _side_by_side(self, work: Iterable[Any], do: Callable[[Lane, Any], None]) -> None:
@@ -201,8 +202,8 @@ class Campaign:
     def _meet_the_rest(self, lane: Lane, group: list[str]) -> None:
         """All cases that have not been asked, for several survivors in one runtime."""
         rest = {name: set(self._rest(name)) for name in group}
-        wanted = set().union(*rest.values())
-        cases = [case for case in self.candidates_in_order() if case in wanted]
+        with self.lock:
+            cases = _in_turn([self.chooser.order(name, rest[name]) for name in group])
         verdicts = {name: self.results.verdicts[name, self.survey.view] for name in group}
         alive = list(group)
         while cases and alive and not self._late():
@@ -231,16 +232,6 @@ class Campaign:
                 found += self._culprits(lane, part, case)
         return found
 
-    def candidates_in_order(self) -> list[str]:
-        """Every case, one of each test first."""
-        seen: dict[str, int] = {}
-        ranked = []
-        for case in self.survey.outcomes:
-            test = case.partition("[")[0]
-            seen[test] = seen.get(test, 0) + 1
-            ranked.append((seen[test], case))
-        return [case for _, case in sorted(ranked)]
-
     def _killed_alone(self, lane: Lane, verdict: Verdict, case: str) -> bool:
         runtime, mark = self._mutant(lane, [verdict.mutation])
         killer, reason, _ = self._first_to_fail(lane, runtime, [case])
@@ -250,6 +241,12 @@ class Campaign:
         verdict.verdict, verdict.killer, verdict.reason, verdict.silent = KILLED, case, reason, []
         self._conclude(verdict)
         return True
+
+
+def _in_turn(orders: Sequence[Sequence[str]]) -> list[str]:
+    """Each list's first, then each list's second ..., nothing twice."""
+    rows = itertools.zip_longest(*orders)
+    return list(dict.fromkeys(case for row in rows for case in row if case is not None))
 
 
 def _spread(names: list[str]) -> list[str]:

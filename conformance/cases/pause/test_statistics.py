@@ -26,6 +26,14 @@ CPUSET_FLAGS = (
     "cpu_exclusive", "mem_hardwall", "mem_exclusive", "memory_migrate", "memory_spread_page", "memory_spread_slab",
     "memory_pressure", "sched_load_balance", "sched_relax_domain_level",
 )  # fmt: skip
+# What runc does not leave out when it is zero.
+ALWAYS = {
+    "cpu": ("usage.user", "usage.kernel"),
+    "cpuset": CPUSET_FLAGS,
+    "memory": tuple(
+        f"{name}.{key}" for name in ("usage", "swap", "kernel", "kernelTCP") for key in ("limit", "failcnt")
+    ),
+}
 PRESSURE = {"avg10", "avg60", "avg300", "total"}
 
 Section = Callable[[dict[str, str]], dict[str, Any]]
@@ -122,6 +130,14 @@ def member(section: dict[str, Any], path: str, like: Any) -> Any:
     return section.get(last, type(like)())
 
 
+def there(section: dict[str, Any], path: str) -> bool:
+    """Whether section["a"]["b"] is there, for "a.b"."""
+    *outer, last = path.split(".")
+    for name in outer:
+        section = section[name]
+    return last in section
+
+
 @pytest.fixture
 def paused(runtime: Runtime, bundle: Bundle) -> Iterator[str]:
     """A paused container with a child that has computed, limits, and time without a share of the processor."""
@@ -164,6 +180,7 @@ def test_statistics_are_the_kernels(runtime: Runtime, paused: str, name: str, se
         if member(found, path, value) not in (value, after[path])
     }
     assert wrong == {}
+    assert [path for path in ALWAYS.get(name, ()) if not there(found, path)] == []
 
 
 @needs("command:events", "command:pause")
