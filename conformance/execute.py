@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 from seatrial.conformance.errors import EnvironmentProblem, Finding
-from seatrial.conformance.mask.spawner import behind
+from seatrial.conformance.mask.spawner import starter
 
 OUTPUT_LIMIT = 8 << 20  # bytes of a stream that are kept
 
@@ -149,19 +149,20 @@ def execute(
         )
 
     start = time.monotonic()
-    try:
-        process = behind(masks, start_it) if masks else start_it()
-    except OSError as error:
-        raise EnvironmentProblem(f"cannot start {argv[0]}: {error.strerror}") from error
     timed_out = False
-    pidfd = os.pidfd_open(process.pid)
-    try:
-        timed_out = not wait_pidfd(pidfd, timeout)
-    finally:
-        os.close(pidfd)
-        if process.poll() is None:
-            _kill_group(process.pid)
-        status = process.wait()
+    with starter(masks) as begin:
+        try:
+            process = begin(start_it)
+        except OSError as error:
+            raise EnvironmentProblem(f"cannot start {argv[0]}: {error.strerror}") from error
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            timed_out = not wait_pidfd(pidfd, timeout)
+        finally:
+            os.close(pidfd)
+            if process.poll() is None:
+                _kill_group(process.pid)
+            status = process.wait()
     seconds = time.monotonic() - start
     return Result(tuple(argv), env, status, stdout.read(), stderr.read(), seconds, timed_out, stdout, masks)
 

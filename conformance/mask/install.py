@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from functools import cache
 
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.mask.names import Mask, union
@@ -25,7 +26,7 @@ def install(masks: Sequence[Mask]) -> None:
     machine = os.uname().machine
     if machine not in MACHINES:
         raise EnvironmentProblem(f"masks: no table of system calls for {machine}, only for {', '.join(MACHINES)}")
-    program = assemble(union(masks), machine)
+    program = _program(tuple(masks), machine)
     try:
         try:
             seccomp.load_filter(program)
@@ -37,3 +38,8 @@ def install(masks: Sequence[Mask]) -> None:
         raise EnvironmentProblem(
             f"cannot load the filter of {' '.join(mask.name for mask in masks)}: {name}"
         ) from error
+
+
+@cache
+def _program(masks: tuple[Mask, ...], machine: str) -> bytes:
+    return assemble(union(masks), machine)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.mask import history
@@ -67,6 +68,7 @@ def resolve(name: str, release: str | None = None) -> Mask:
     raise EnvironmentProblem(f"no mask {name!r}{_hint(name)}")
 
 
+@cache
 def profile(version: tuple[int, int]) -> Mask:
     """The version profile of a release: everything that came later fails as it did there, the oldest first (before
     5.3 there is no clone3, of whatever size)."""

@@ -162,7 +162,7 @@ def test_create_to_delete(runtime: Runtime, bundle: Bundle, mask: str) -> None:
         assert starts(bundle) == ""
         wanted = inits(container)
         container.start()
-        report = parse(container.wait_output('"hold"'))
+        report = parse(container.wait_output('"verb":"hold"'))
         assert in_view(at_first(report)) == wanted
         assert any(path.endswith(bundle.name) for path in wanted.values())
         assert report["pid"] == 1

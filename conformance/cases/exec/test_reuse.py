@@ -136,6 +136,17 @@ FAULTS = {
 }
 
 
+def _ended(before: set[int]) -> bool:
+    """Whether all processes of attempts that failed have ended; those that a runtime leaves to be reaped are reaped:
+    they are the matter of test_fallback's test_a_real_error_stays_one."""
+
+    def left() -> list[str]:
+        orphans.reap()
+        return [str(pid) for pid in orphans.children() - before]
+
+    return leaks.settle(left) == []
+
+
 @covers(ERROR, STATUS)
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("fault", FAULTS)
@@ -152,9 +163,9 @@ def test_after_a_failure(runtime: Runtime, bundle: Bundle, fault: str, times: in
         assert result.status != 9
     if fault != "pid-file":  # a runtime may notice that when the program is on its way already, and kill it
         assert not os.path.exists(bundle.rootfs + "/starts")
+    assert _ended(before), "a process of a failed attempt goes on"
     bundle.file("/starts")
     assert attempt.container.status() == "running"
-    orphans.reap()  # what a runtime leaves to be reaped is the matter of test_fallback's test_a_real_error_stays_one
     repair()
     attempt.succeed(1)
     attempt.succeed(2)
