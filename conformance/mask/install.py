@@ -4,12 +4,11 @@ again (seccomp(2))."""
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Sequence
 from functools import cache
 
 from seatrial.conformance.errors import EnvironmentProblem
-from seatrial.conformance.mask.names import Mask, union
+from seatrial.conformance.mask.names import KERNEL, Mask, union
 from seatrial.conformance.mask.numbers import MACHINES
 from seatrial.conformance.mask.program import assemble
 from seatrial.native import seccomp, syscall
@@ -23,7 +22,7 @@ def install(masks: Sequence[Mask]) -> None:
     """
     if not masks:
         return
-    machine = os.uname().machine
+    machine = KERNEL.machine
     if machine not in MACHINES:
         raise EnvironmentProblem(f"masks: no table of system calls for {machine}, only for {', '.join(MACHINES)}")
     program = _program(tuple(masks), machine)

@@ -15,6 +15,7 @@ from seatrial.conformance.mask.rule import Rule
 
 ALL = "all"  # for `check`: one run for each single feature
 OLDEST = (4, 18)
+KERNEL = os.uname()  # asked once: what a case does to the personality(2) of its thread shows in it
 LAST_MINORS = {4: 20, 5: 19, 6: 19}  # releases of a major version that has ended
 # Profiles that are listed: long-term kernels and those of RHEL 8 and 9.  Every release from 4.18 on is a name.
 LISTED = ((4, 18), (4, 19), (5, 4), (5, 10), (5, 14), (5, 15), (6, 1), (6, 6), (6, 12), (6, 18))
@@ -46,7 +47,7 @@ def features() -> list[str]:
 
 def profiles() -> list[str]:
     """The names of the version profiles that are listed and not newer than this kernel."""
-    here = version_of(os.uname().release)
+    here = version_of(KERNEL.release)
     return [f"linux-{major}.{minor}" for major, minor in LISTED if (major, minor) <= here]
 
 
@@ -61,7 +62,7 @@ def resolve(name: str, release: str | None = None) -> Mask:
     found = re.fullmatch(r"linux-(\d+)\.(\d+)", name)
     version = (int(found.group(1)), int(found.group(2))) if found else (0, 0)
     if found and version >= OLDEST and version[1] <= LAST_MINORS.get(version[0], version[1]):
-        running = release or os.uname().release
+        running = release or KERNEL.release
         if version > version_of(running):
             raise EnvironmentProblem(f"mask {name}: this kernel is {running}, and a mask makes none newer")
         return profile(version)
