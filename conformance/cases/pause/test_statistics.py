@@ -84,7 +84,7 @@ def cpu(where: dict[str, str]) -> dict[str, Any]:
 
 
 def memory(where: dict[str, str]) -> dict[str, Any]:
-    """memory.rst: four counters with four files each, and memory.stat."""
+    """memory.rst: four counters with four files each, zero where this kernel does not have them, and memory.stat."""
     directory = where["memory"]
     raw = flat(directory, "memory.stat")
     found: dict[str, Any] = {"cache": raw["cache"], "raw": raw}
@@ -96,8 +96,7 @@ def memory(where: dict[str, str]) -> dict[str, Any]:
             "failcnt": "failcnt",
         }
         for name, file in files.items():
-            if text(directory, f"memory{prefix}.{file}"):
-                found[f"{member}.{name}"] = number(directory, f"memory{prefix}.{file}")
+            found[f"{member}.{name}"] = number(directory, f"memory{prefix}.{file}")
     return found
 
 
