@@ -46,9 +46,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add("--list", action="store_true", help="print the mutants and how many cases exercise each")
     add("--export", metavar="OUT", help="write the mutants as executables, to measure other suites with")
     add("--figures", metavar="FILE", help="write the figures as JSON")
-    add(
-        "--fail-under", type=float, default=TARGET, metavar="PERCENT", help="the kill rate to reach (default: 95)"
-    )
+    add("--fail-under", type=float, default=TARGET, metavar="PERCENT", help="the kill rate to reach (default: 95)")
     parser.set_defaults(action=run)
 
 
@@ -110,16 +108,19 @@ def _filter(keyword: str | None, shard: str | None) -> Callable[[str], bool]:
 
 
 def _new_cases(known: Survey, keyword: str | None) -> list[str]:
-    """Cases that the survey does not have yet, one of each test first."""
+    """Cases that the survey does not have yet, one of each test first; the survey forgets those that are no more."""
     from seatrial.conformance.collect import collect
 
     seen: dict[str, int] = {}
     ranked: list[tuple[int, int, str]] = []
-    for case in collect("all", keyword):
-        if case.id not in known.outcomes:
-            test = case.id.partition("[")[0]
+    there = [case.id for case in collect("all")]
+    wanted = {case.id for case in collect("all", keyword)} if keyword else set(there)
+    known.keep(there)
+    for case in there:
+        if case in wanted and case not in known.outcomes:
+            test = case.partition("[")[0]
             seen[test] = seen.get(test, 0) + 1
-            ranked.append((seen[test], len(ranked), case.id))
+            ranked.append((seen[test], len(ranked), case))
     return [case for _, _, case in sorted(ranked)]
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,11 @@ class Survey:
         case = entry["case"]
         self.outcomes[case], self.seconds[case] = entry["outcome"], entry["seconds"]
         self.points[case] = entry["points"]
+
+    def keep(self, cases: Iterable[str]) -> None:
+        """Forget every case but these."""
+        for case in set(self.outcomes) - set(cases):
+            del self.outcomes[case], self.seconds[case], self.points[case]
 
     def points_of_any(self) -> set[str]:
         """Every mutation that could show in some case."""
