@@ -19,10 +19,11 @@ Reader = Callable[..., Report]
 @covers("config/process/4")
 @pytest.mark.parametrize("readonly", [False, True], ids=["writable", "read-only"])
 def test_missing_working_directory_is_made(bundle: Bundle, report: Reader, readonly: bool) -> None:
-    """A cwd that the image lacks is made, with its parents, and every user may enter it; also where the root is
-    read-only for the program."""
+    """A cwd that the image lacks is made, with its parents, and every user may enter it, whatever the program's umask;
+    also where the root is read-only for the program."""
     bundle.process["cwd"] = "/made/by/the/runtime"
     bundle.config["root"]["readonly"] = readonly
+    bundle.process["user"]["umask"] = 0o077
     found = report(bundle)
     assert found["cwd"] == "/made/by/the/runtime"
     assert found["cwd_stat"]["mode"] & 0o7777 == 0o755
