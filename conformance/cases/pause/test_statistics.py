@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from seatrial.conformance import cgroups
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups.control_files import directories_of
-from seatrial.conformance.cases.pause.activity import below, computing, wait_moving
+from seatrial.conformance.cases.pause.activity import SECONDS, below, computing, wait_moving
 from seatrial.conformance.driver import Runtime
 
 SECTIONS = {"cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt", "network_interfaces"}
@@ -137,6 +138,13 @@ def there(section: dict[str, Any], path: str) -> bool:
     return last in section
 
 
+def wait_throttled(directory: str) -> None:
+    """Until the quota of a v1 cpu cgroup has been used up once, so that there is something to count."""
+    deadline = time.monotonic() + SECONDS
+    while flat(directory, "cpu.stat").get("nr_throttled") == 0 and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
 @pytest.fixture
 def paused(runtime: Runtime, bundle: Bundle) -> Iterator[str]:
     """A paused container with a child that has computed, limits, and time without a share of the processor."""
@@ -150,6 +158,7 @@ def paused(runtime: Runtime, bundle: Bundle) -> Iterator[str]:
         resources["memory"] = {"limit": 256 << 20}
     container = computing(runtime, bundle)
     wait_moving(below(container.pid))
+    wait_throttled(directories_of(container).get("cpu", ""))
     runtime.command("pause", container.id).check()
     yield container.id
     runtime.command("resume", container.id).check()
