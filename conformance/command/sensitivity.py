@@ -41,6 +41,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add("--sample", type=positive, default=1, metavar="N", help="only every N-th mutant")
     add("--budget", type=positive, metavar="SECONDS", help="begin nothing new after so long")
     add("--first", type=positive, default=5, metavar="N", help="cases that a mutant meets alone (default: 5)")
+    add("--rest", type=positive, metavar="N", help="of the other cases only the N likeliest (default: all)")
     add("--likeliest-only", action="store_true", help="leave out the cases beyond these")
     add("--timeout", type=float, default=8.0, metavar="SECONDS", help="for one command of a mutant (default: 8)")
     add("--list", action="store_true", help="print the mutants and how many cases exercise each")
@@ -169,6 +170,7 @@ def _campaign(
         deadline=started + options.budget if options.budget else None,
         first=options.first,
         thorough=not options.likeliest_only,
+        rest=options.rest,
     )
     campaign = Campaign(lanes, known, results, settings, hear)
     mutations = [name for name in campaign.candidates if chosen(name) and name not in dead][:: options.sample]

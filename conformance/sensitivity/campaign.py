@@ -38,12 +38,13 @@ CASE_DIED = "died"
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`timeout` in seconds is for one command of a mutant; `deadline` is a time.monotonic() after which no work is
-    begun, None for no limit; `thorough`: without it the second part is left out."""
+    begun, None for no limit; `thorough`: without it the second part is left out; `rest`: of it so many cases."""
 
     timeout: float = TIMEOUT
     deadline: float | None = None
     first: int = FIRST
     thorough: bool = True
+    rest: int | None = None
 
 
 class Campaign:
@@ -203,7 +204,7 @@ class Campaign:
         """All cases that have not been asked, for several survivors in one runtime."""
         rest = {name: set(self._rest(name)) for name in group}
         with self.lock:
-            cases = _in_turn([self.chooser.order(name, rest[name]) for name in group])
+            cases = _in_turn([self.chooser.order(name, rest[name]) for name in group])[: self.settings.rest]
         verdicts = {name: self.results.verdicts[name, self.survey.view] for name in group}
         alive = list(group)
         while cases and alive and not self._late():

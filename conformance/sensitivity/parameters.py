@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FLAGS, MODE, ID, PATH, NUMBER, LIMIT, SWITCH = "flags", "mode", "id", "path", "number", "limit", "switch"
-TEXT, TEXTS, NUMBERS, CAPABILITIES, BYTES, FILTER = "text", "texts", "numbers", "capabilities", "bytes", "filter"
+TEXT, TEXTS, SET, CAPABILITIES, BYTES, FILTER = "text", "texts", "set", "capabilities", "bytes", "filter"
 
 # By the argument's name; "operation.argument" where a name means something else in one operation.
 MEANINGS = {
@@ -26,10 +26,10 @@ MEANINGS = {
     "device": NUMBER, "uid": ID, "gid": ID, "text": PATH, "width": NUMBER, "height": NUMBER, "mount": SWITCH,
     "mask": MODE, "resource": NUMBER, "soft": LIMIT, "hard": LIMIT, "domain": NUMBER, "policy": NUMBER, "nice": LIMIT,
     "priority": NUMBER, "runtime": LIMIT, "deadline": LIMIT, "period": LIMIT, "keep": CAPABILITIES,
-    "close_fds.keep": NUMBER, "on": SWITCH, "gids": NUMBERS, "effective": CAPABILITIES, "permitted": CAPABILITIES,
+    "close_fds.keep": NUMBER, "on": SWITCH, "gids": SET, "effective": CAPABILITIES, "permitted": CAPABILITIES,
     "inheritable": CAPABILITIES, "raise": CAPABILITIES, "create": SWITCH, "filter": FILTER, "notify": SWITCH,
     "env": TEXTS, "args": TEXTS, "timeout": LIMIT, "before_pid": BYTES, "after_pid": BYTES, "user": TEXT, "group": TEXT,
-    "cpus": BYTES, "uids": TEXT, "bind_mapped.gids": TEXT, "map_recursive": SWITCH, "nodes": NUMBERS, "profile": TEXT,
+    "cpus": BYTES, "uids": TEXT, "bind_mapped.gids": TEXT, "map_recursive": SWITCH, "nodes": SET, "profile": TEXT,
     "what": NUMBER, "label": TEXT,
 }  # fmt: skip
 
@@ -98,7 +98,7 @@ RULES: dict[str, dict[str, Callable[[Any, str], Any]]] = {
     SWITCH: {"flipped": lambda value, _: 0 if value else 1},
     TEXT: {"emptied": lambda value, _: "", "longer": lambda value, _: value + "x" if value else value},
     TEXTS: {"emptied": lambda value, _: type(value)(), "first only": _first, "reversed": _reversed},
-    NUMBERS: {"emptied": lambda value, _: type(value)(), "first only": _first, "reversed": _reversed},
+    SET: {"emptied": lambda value, _: type(value)(), "first only": _first},  # the kernel sorts it
     CAPABILITIES: {
         "emptied": lambda value, _: 0,
         "all": lambda value, _: _ALL_CAPABILITIES,

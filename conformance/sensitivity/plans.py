@@ -72,16 +72,38 @@ def _weakened(entry: Operation, wanted: str, rule: str) -> Iterator[Any]:
 
 
 def _neighbours(operations: Sequence[Operation]) -> Iterator[tuple[str, str]]:
-    for (first, _), (second, _) in itertools.pairwise(operations):
-        if first != second and not commute(first, second):
-            yield first, second
+    for first, second in itertools.pairwise(operations):
+        if _depend(first, second):
+            yield first[0], second[0]
+
+
+def _depend(first: Operation, second: Operation) -> bool:
+    """Whether two different neighbours may not change places."""
+    if first[0] == second[0] or commute(first[0], second[0]):
+        return False
+    one, other = _target(first), _target(second)
+    apart = one is not None and other is not None and not (_within(one, other) or _within(other, one))
+    return not apart  # what is done at two places of the file system is done in any order
+
+
+def _target(operation: Operation) -> str | None:
+    name, values = operation
+    if name == "bind_inside":  # has two places
+        return None
+    places = [value for (argument, _), value in zip(ARGUMENTS[name], values, strict=True) if argument == "target"]
+    return str(places[0]).rstrip("/") if places else None
+
+
+def _within(path: str, place: str) -> bool:
+    return path == place or path.startswith(place + "/")
 
 
 def _swapped(first: str, second: str, operations: Sequence[Operation]) -> list[Operation]:
     changed = list(operations)
     index = 0
     while index + 1 < len(changed):
-        if changed[index][0] == first and changed[index + 1][0] == second:
+        pair = changed[index], changed[index + 1]
+        if (pair[0][0], pair[1][0]) == (first, second) and _depend(*pair):
             changed[index], changed[index + 1] = changed[index + 1], changed[index]
             index += 1  # each pair once: the operation that went back is not carried on
         index += 1
