@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, profile
 from seatrial.conformance.driver import Runtime
+from seatrial.conformance.errors import Finding
 
 
 @profile("runc-compat")
@@ -21,6 +22,10 @@ def test_further_members(runtime: Runtime, bundle: Bundle) -> None:
     text = state["created"].replace("Z", "+00:00")
     seconds, _, rest = text.partition(".")
     zone = rest.lstrip("0123456789")
-    assert before <= datetime.fromisoformat(seconds + zone if rest else text) <= after
+    try:
+        created = datetime.fromisoformat(seconds + zone if rest else text)
+    except ValueError as error:
+        raise Finding(f"created is no time: {state['created']!r}") from error
+    assert before <= created <= after
     assert os.path.samefile(os.path.join(bundle.path, state["rootfs"]), bundle.rootfs)
     assert state["owner"] in (pwd.getpwuid(os.geteuid()).pw_name, "")
