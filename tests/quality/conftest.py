@@ -8,6 +8,7 @@ import os
 
 import pytest
 from mutants import TABLE
+from reachable import reachable_directory
 from trial import CONTROL, judge, write_wrapper
 
 from seatrial.conformance.errors import EnvironmentProblem
@@ -26,7 +27,8 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
     with open(os.path.join(shared, "control.lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(file):
-            outcomes = run_control(shared)
+            with reachable_directory() as directory:
+                outcomes = run_control(directory)
             with open(file, "w", encoding="utf-8") as out:
                 json.dump(outcomes, out)
         with open(file, encoding="utf-8") as stored:
@@ -35,7 +37,7 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
 
 
 def run_control(directory: str) -> dict[str, dict[str, str]]:
-    """What `control` returns; the wrapper lies in the directory afterwards."""
+    """What `control` returns."""
     wrapper, _ = write_wrapper(directory, CONTROL)
     found = {}
     for view in dict.fromkeys(mutant.view for mutant in TABLE):

@@ -472,5 +472,3 @@ TABLE = (
         "hooks/test_hooks.py::test_start_container_hook_is_part_of_start",
     ),
 )
-
-

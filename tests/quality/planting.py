@@ -112,9 +112,7 @@ def changed(*names: str, to: Changes, where: Condition | None = None) -> Transfo
     """The plan with other arguments in these operations: `to` gets the arguments and returns those that change."""
 
     def transform(operations: list[Operation]) -> list[Operation]:
-        return [
-            entry.replace(**to(entry.arguments())) if _is(entry, names, where) else entry for entry in operations
-        ]
+        return [entry.replace(**to(entry.arguments())) if _is(entry, names, where) else entry for entry in operations]
 
     return transform
 

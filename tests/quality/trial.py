@@ -57,7 +57,5 @@ def judged(result: CaseResult) -> bool:
 def killers(results: Iterable[CaseResult], before: dict[str, str]) -> list[CaseResult]:
     """The results that failed although the runtime without a bug passes these cases."""
     return [
-        result
-        for result in results
-        if result.outcome == outcome.FAILED and before.get(result.case) == outcome.PASSED
+        result for result in results if result.outcome == outcome.FAILED and before.get(result.case) == outcome.PASSED
     ]

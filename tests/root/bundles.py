@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import json
 import os
@@ -10,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 from seatrial.native.programs import path as program
@@ -18,17 +16,6 @@ from seatrial.runtime.config import Config, Mount, Namespace
 from seatrial.runtime.default_devices import with_defaults
 
 PROBE = program("probe")
-
-
-@contextlib.contextmanager
-def reachable_directory() -> Iterator[str]:
-    """A directory that every user can reach: pytest closes its own to others, again and again."""
-    directory = tempfile.mkdtemp(prefix="seatrial-test-", dir="/tmp")
-    try:
-        os.chmod(directory, 0o755)
-        yield directory
-    finally:
-        shutil.rmtree(directory)
 
 
 class Running:

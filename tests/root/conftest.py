@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from bundles import Bundle, CommandLine, reachable_directory
+from bundles import Bundle, CommandLine
+from reachable import reachable_directory
 from v2_view import V2CommandLine
 
 

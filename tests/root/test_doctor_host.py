@@ -13,7 +13,7 @@ from typing import Any
 
 import ordinary_user
 import pytest
-from bundles import reachable_directory
+from reachable import reachable_directory
 
 from seatrial.conformance import cgroups, needs
 

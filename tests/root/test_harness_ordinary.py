@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from bundles import reachable_directory
+from reachable import reachable_directory
 
 from seatrial.conformance import orphans
 from seatrial.conformance.ordinary import USER, OrdinaryRuntime, Quarters, delegated

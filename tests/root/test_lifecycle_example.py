@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from bundles import Bundle, cgroups, reachable_directory
+from bundles import Bundle, cgroups
+from reachable import reachable_directory
 
 EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "examples")
 EXAMPLE = os.path.join(EXAMPLES, "container.py")

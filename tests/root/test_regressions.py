@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bundles import Bundle, CommandLine, Running, reachable_directory
+from bundles import Bundle, CommandLine, Running
+from reachable import reachable_directory
 from victim import host_state
 
 from seatrial.native import mount_api

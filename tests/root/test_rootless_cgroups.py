@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from bundles import reachable_directory
 from ordinary_user import ID
+from reachable import reachable_directory
 from test_rootless_container import Sailor
 
 from seatrial.conformance.subtree import hierarchies

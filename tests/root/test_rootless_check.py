@@ -13,8 +13,8 @@ from pathlib import Path
 
 import ordinary_user
 import pytest
-from bundles import reachable_directory
 from ordinary_user import ID, RANGES
+from reachable import reachable_directory
 
 from seatrial.conformance import needs
 

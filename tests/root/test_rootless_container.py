@@ -13,8 +13,9 @@ from typing import Any
 
 import ordinary_user
 import pytest
-from bundles import PROBE, Bundle, processes_of, reachable_directory
+from bundles import PROBE, Bundle, processes_of
 from ordinary_user import ID, RANGES
+from reachable import reachable_directory
 
 LAUNCHER = os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")
 FIRST = int(RANGES.partition(":")[0])
