@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.hooks.records import ANNOTATIONS, KINDS, RUNTIME_NAMESPACE, Records, lifecycle
 from seatrial.conformance.driver import Container, Runtime
@@ -344,6 +345,24 @@ def test_env_is_the_environment_of_a_hook(runtime: Runtime, bundle: Bundle) -> N
     bundle.hook("createRuntime", *words, path=bundle.hook_program, env=["A=1", "B=two words"])
     runtime.create(bundle.probe("hold", report=False), env={"SEATRIAL_CALLER": "1"})
     assert hook_report(bundle)["env"] == ["A=1", "B=two words"]
+
+
+@covers("config/posix-platform-hooks/11")
+@pytest.mark.parametrize("kind", ["createContainer", "startContainer"])
+def test_env_in_the_containers_namespaces(runtime: Runtime, bundle: Bundle, kind: str) -> None:
+    """The same for the hooks that run in the container (config.md#posix-platform-hooks)."""
+    inside, outside = (
+        ("/report", os.path.join(bundle.rootfs, "report"))
+        if kind == "startContainer"
+        else (bundle.outside("report"), bundle.outside("report"))
+    )
+    path = PROBE if kind == "startContainer" else bundle.hook_program
+    bundle.hook(kind, "probe", "--to", inside, "report", path=path, env=["A=1", "B=two words"])
+    container = runtime.create(bundle.probe("hold", report=False), env={"SEATRIAL_CALLER": "1"})
+    container.start()
+    container.wait_output('"hold"')
+    with open(outside, encoding="utf-8") as file:
+        assert json.loads(file.readline())["env"] == ["A=1", "B=two words"]
 
 
 def hook_report(bundle: Bundle) -> dict[str, Any]:
