@@ -1,0 +1,100 @@
+"""Where kernels, images and snapshots are kept: $XDG_CACHE_HOME/seatrial/vm, each entry whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+KINDS = ("apt", "kernels", "layers", "snapshots")
+
+
+def root() -> str:
+    """The directory of the cache; made when missing, for the user alone."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    path = os.path.join(base, "seatrial", "vm")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return path
+
+
+def place(kind: str, name: str) -> str:
+    """The path of an entry, whether it is there or not."""
+    directory = os.path.join(root(), kind)
+    os.makedirs(directory, exist_ok=True)
+    return os.path.join(directory, name)
+
+
+@contextlib.contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Hold the lock of an entry: two processes that want the same one build it once."""
+    with open(path + ".lock", "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def building(path: str) -> Iterator[str | None]:
+    """A directory to build the entry in, which takes its name when the block ends well; None when it is there already.
+
+    What is half built is removed when the block fails, or by gc() when the process died.
+    """
+    with locked(path):
+        if os.path.exists(path):
+            os.utime(path)  # gc() goes by the last use
+            yield None
+            return
+        work = tempfile.mkdtemp(prefix=".building-", dir=os.path.dirname(path))
+        os.chmod(work, 0o755)
+        try:
+            yield work
+            os.rename(work, path)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def digest(*parts: str) -> str:
+    """A name for what is made of these parts: sixteen hexadecimal digits of their SHA-256."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def file_digest(path: str) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sizes() -> dict[str, int]:
+    """Bytes on disk of each entry, by `kind/name`."""
+    found = {}
+    for kind in KINDS:
+        directory = os.path.join(root(), kind)
+        for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
+            if not name.endswith(".lock"):
+                found[f"{kind}/{name}"] = _size(os.path.join(directory, name))
+    return found
+
+
+def remove(entry: str) -> None:
+    """Remove an entry (`kind/name`) and its lock file."""
+    path = os.path.join(root(), entry)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path + ".lock")
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _size(path: str) -> int:
+    if not os.path.isdir(path):
+        return os.lstat(path).st_blocks * 512
+    return sum(
+        os.lstat(os.path.join(directory, name)).st_blocks * 512
+        for directory, _, files in os.walk(path)
+        for name in files
+    )
