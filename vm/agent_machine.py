@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from seatrial.vm import channel
 from seatrial.vm.channel import Connection, LostError
-from seatrial.vm.errors import GuestError
+from seatrial.vm.errors import BlueprintError, GuestError
 from seatrial.vm.machine import Command, Machine, Sink
 
 
@@ -38,6 +38,15 @@ class AgentMachine(Machine):
             return AgentCommand(self, number, tuple(argv))
         except LostError:
             self.lost()
+
+    def set_up(self) -> None:
+        """Run the blueprint's setup; BlueprintError when it fails."""
+        if not self.blueprint.setup:
+            return
+        done = self.run(["/bin/sh", "-c", self.blueprint.setup])
+        if done.status != 0:
+            said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
+            raise BlueprintError(f"the setup of the machine ended with status {done.status}: {said}")
 
     def copy_in(self, source: str, target: str) -> None:
         os.lstat(source)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 
 KINDS = ("apt", "kernels", "layers", "snapshots")
@@ -98,3 +100,42 @@ def _size(path: str) -> int:
         for directory, _, files in os.walk(path)
         for name in files
     )
+
+
+def collect(age: float) -> list[tuple[str, int]]:
+    """Remove entries not used for `age` seconds, half-built ones, and directories that dead machines left; what was
+    removed, with its bytes.  What another process holds locked stays."""
+    removed = []
+    for name, size in sizes().items():
+        path = os.path.join(root(), name)
+        half = os.path.basename(name).startswith(".building-")
+        if half or time.time() - os.lstat(path).st_mtime > age:
+            remove(name)
+            removed.append((name, size))
+    for path in [*glob.glob("/tmp/seatrial-vm-*"), *glob.glob("/dev/shm/seatrial-templates-*")]:
+        if not _alive(path):
+            size = _size(path)
+            shutil.rmtree(path, ignore_errors=True)
+            removed.append((path, size))
+    return removed
+
+
+def mark(directory: str) -> None:
+    """Note in a directory which process it belongs to, for collect()."""
+    with open(os.path.join(directory, "owner"), "w", encoding="ascii") as file:
+        file.write(f"{os.getpid()} {_started(os.getpid())}")
+
+
+def _alive(directory: str) -> bool:
+    """Whether the process that marked a directory lives: the same pid, started at the same time (proc_pid_stat(5))."""
+    try:
+        with open(os.path.join(directory, "owner"), encoding="ascii") as file:
+            pid, started = file.read().split()
+        return _started(int(pid)) == started
+    except (OSError, ValueError):
+        return False
+
+
+def _started(pid: int) -> str:
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()[19]

@@ -21,7 +21,8 @@ DRIVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drivers")
 class Blueprint:
     """What to boot.  `memory` is in MiB; `kernel` a name (vm/kernel/name.py); `image` a release of the base layer;
     `layers` further layers to stack on it: target path in the machine -> path on the host, by the layer's name;
-    `append` further words of the kernel's command line; `snapshot` says whether a warm machine may be cloned."""
+    `setup` is a shell script that runs once after the boot, before a template is taken of the machine; `append` further
+    words of the kernel's command line; `snapshot` says whether a warm machine may be cloned."""
 
     kernel: str = "debian:6.1-cloud"
     cgroup: str = "v2"
@@ -29,6 +30,7 @@ class Blueprint:
     memory: int = 1024
     cpus: int = 1
     layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    setup: str = ""
     append: str = ""
     snapshot: bool = True
 

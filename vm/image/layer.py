@@ -64,7 +64,8 @@ def of_trees(name: str, trees: Mapping[str, str]) -> Layer:
     return build(name, cache.digest(*parts), fill)
 
 
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.o", "build", ".*")
+LEFT_OUT = shutil.ignore_patterns("*.o", "build", ".*")
+NOT_CONTENT = "__pycache__"  # copied, so that the machine need not compile, but not a part of what the layer is
 
 
 def _tree_digest(source: str) -> str:
@@ -72,7 +73,7 @@ def _tree_digest(source: str) -> str:
         return cache.file_digest(source)
     parts = []
     for directory, folders, files in os.walk(source):
-        skipped = LEFT_OUT(directory, [*folders, *files])
+        skipped = LEFT_OUT(directory, [*folders, *files]) | {NOT_CONTENT}
         folders[:] = sorted(set(folders) - skipped)
         for name in sorted(set(files) - skipped):
             path = os.path.join(directory, name)

@@ -12,6 +12,7 @@ import tempfile
 import time
 from typing import Any
 
+from seatrial.vm import cache
 from seatrial.vm.agent_machine import AgentMachine
 from seatrial.vm.channel import Connection, LostError
 from seatrial.vm.errors import BootError, Diagnosis, InfrastructureError
@@ -31,6 +32,7 @@ class QemuMachine(AgentMachine):
         self.blueprint = blueprint
         self.facts = facts
         self.directory = tempfile.mkdtemp(prefix="seatrial-vm-", dir="/tmp")
+        cache.mark(self.directory)
         self.process: subprocess.Popen[bytes] | None = None
         self._closed = False
 

@@ -59,7 +59,7 @@ class QemuPool(Pool):
         drive = self._drive(blueprint, found)
         if not (self.templates and blueprint.snapshot):
             return self._start(blueprint, found, drive)
-        name = cache.digest(found.digest, repr(sorted(drive.items())))
+        name = cache.digest(found.digest, repr(sorted(drive.items())), blueprint.setup)
         template = os.path.join(self._room(), name)
         if name not in self._made:
             self._made[name] = self._make_template(blueprint, found, drive, template)
@@ -103,6 +103,7 @@ class QemuPool(Pool):
         try:
             machine.launch(**drive, ram=ram, share=ram is not None)
             machine.attach(BOOT_TIMEOUT, warm=False)
+            machine.set_up()
         except BaseException:
             machine.close()
             raise
@@ -146,4 +147,5 @@ class QemuPool(Pool):
         if self._directory is None:
             place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
             self._directory = tempfile.mkdtemp(prefix="seatrial-templates-", dir=place)
+            cache.mark(self._directory)
         return self._directory

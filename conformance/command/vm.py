@@ -1,0 +1,186 @@
+"""`seatrial vm`: disposable machines by hand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from seatrial.conformance import outcome
+from seatrial.conformance.command.arguments import positive
+from seatrial.conformance.errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    from seatrial.vm.machine import Blueprint
+
+DAY = 86400
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("vm", help="boot a disposable machine and run commands in it")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    kernels = verbs.add_parser("kernels", help="list the kernels that can be had by name")
+    kernels.set_defaults(action=guarded(_kernels))
+
+    build = verbs.add_parser("build", help="fetch the kernel and make the image, so that later runs start at once")
+    _describe(build)
+    build.set_defaults(action=guarded(_build))
+
+    run = verbs.add_parser("run", help="run one command in a fresh machine")
+    _describe(run)
+    add_argument = run.add_argument
+    add_argument("--timeout", type=float, metavar="SECONDS", help="kill the command after so long")
+    add_argument("--copy", action="append", default=[], type=_pair, metavar="FROM:TO", help="copy into the machine")
+    add_argument("--get", action="append", default=[], type=_pair, metavar="FROM:TO", help="copy out of it at the end")
+    add_argument("argv", nargs="+", metavar="COMMAND", help="the command and its arguments, after --")
+    run.set_defaults(action=guarded(_run))
+
+    shell = verbs.add_parser("shell", help="a shell in a fresh machine")
+    _describe(shell)
+    shell.set_defaults(action=guarded(_shell))
+
+    remove = verbs.add_parser("rm", help="remove entries of the cache; without names, list them")
+    remove.add_argument("names", nargs="*", metavar="KIND/NAME")
+    remove.set_defaults(action=guarded(_remove))
+
+    collect = verbs.add_parser("gc", help="remove what was not used for some time, and what died processes left")
+    collect.add_argument("--days", type=positive, default=30, metavar="N", help="keep what was used since (default 30)")
+    collect.set_defaults(action=guarded(_collect))
+
+
+def guarded(action: object) -> object:
+    """An action whose machine errors become this command's own."""
+
+    def run(options: argparse.Namespace) -> int:
+        from seatrial.vm.errors import MachineError
+
+        try:
+            return int(action(options))  # type: ignore[operator]
+        except MachineError as error:
+            raise EnvironmentProblem(str(error)) from error
+
+    return run
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    kernel = "debian:6.1, debian:6.1-cloud, 6.1 (the cloud flavour) or path:FILE (default: 6.1)"
+    add("--kernel", default="6.1", metavar="NAME", help=kernel)
+    add("--cgroup", default="v2", metavar="MODE", help="v1, hybrid or v2 (default: v2)")
+    add("--image", metavar="RELEASE", help="the release that the image is made of (default: bookworm)")
+    add("--memory", type=positive, default=1024, metavar="MIB", help="(default: 1024)")
+    add("--driver", default="qemu", metavar="NAME", help="(default: qemu)")
+    add("--lock", metavar="FILE", help="pin kernel packages by this file; what it lacks is added")
+    add("--seatrial", action="store_true", help="with this seatrial in the machine: commands seatrial, seatrial-runtime")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    source, colon, target = text.partition(":")
+    if not colon or not source or not target:
+        raise argparse.ArgumentTypeError(f"{text}: expected FROM:TO")
+    return source, target
+
+
+def _blueprint(options: argparse.Namespace) -> Blueprint:
+    from seatrial.vm.machine import Blueprint
+
+    layers, setup = {}, ""
+    image = options.image or "bookworm"
+    if options.seatrial:
+        from seatrial.conformance import machines
+
+        layers, setup, image = {"harness": machines.layer()}, machines.setup(), options.image or machines.image()
+    return Blueprint(
+        kernel=options.kernel,
+        cgroup=options.cgroup,
+        image=image,
+        memory=options.memory,
+        layers=layers,
+        setup=setup,
+        snapshot=False,  # one machine is asked for
+    )
+
+
+def _lock(options: argparse.Namespace) -> dict[str, object]:
+    if options.lock is None or options.driver != "qemu":
+        return {}
+    from seatrial.vm.kernel.lock import Lock
+
+    return {"lock": Lock(options.lock)}
+
+
+def _kernels(_options: argparse.Namespace) -> int:
+    from seatrial.vm.kernel.kernel import available
+
+    for name, package in available().items():
+        print(f"{name:<24} {package}")
+    return outcome.CLEAN
+
+
+def _build(options: argparse.Namespace) -> int:
+    from seatrial.vm.qemu.pool import parts
+
+    found = parts(_blueprint(options), **_lock(options))  # type: ignore[arg-type]
+    print(f"kernel     {found.kernel.release}  {found.kernel.image}")
+    for package, version, digest in found.kernel.packages:
+        print(f"           {package} {version} sha256:{digest}")
+    print(f"initramfs  {found.initramfs}")
+    for layer in found.layers:
+        print(f"layer      {layer.name} {layer.digest}  {layer.path}")
+    return outcome.CLEAN
+
+
+def _run(options: argparse.Namespace) -> int:
+    from seatrial.vm import interactive
+    from seatrial.vm.machine import pool
+
+    argv = options.argv[1:] if options.argv[0] == "--" else options.argv
+    try:
+        with pool(options.driver, **_lock(options)) as machines, machines.boot(_blueprint(options)) as machine:
+            for source, target in options.copy:
+                machine.copy_in(source, target)
+            status = interactive.run(machine, argv, timeout=options.timeout)
+            for source, target in options.get:
+                machine.copy_out(source, target)
+            return status
+    except TimeoutError as error:
+        print(f"seatrial: {error}", file=sys.stderr)
+        return 124  # as timeout(1)
+    except FileNotFoundError as error:
+        print(f"seatrial: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 127  # as shells
+    except OSError as error:
+        print(f"seatrial: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 126
+
+
+def _shell(options: argparse.Namespace) -> int:
+    from seatrial.vm import interactive
+    from seatrial.vm.machine import pool
+
+    with pool(options.driver, **_lock(options)) as machines, machines.boot(_blueprint(options)) as machine:
+        return interactive.run(machine, ["/bin/bash", "-l"], terminal=True)
+
+
+def _remove(options: argparse.Namespace) -> int:
+    from seatrial.vm import cache
+
+    sizes = cache.sizes()
+    for name in options.names:
+        if name not in sizes:
+            raise EnvironmentProblem(f"{name} is not in the cache: seatrial vm rm lists what is")
+        cache.remove(name)
+    if not options.names:
+        for name, size in sizes.items():
+            print(f"{size / 1e6:8.1f} MB  {name}")
+    return outcome.CLEAN
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from seatrial.vm import cache
+
+    for name, size in cache.collect(options.days * DAY):
+        print(f"removed {name} ({size / 1e6:.1f} MB)")
+    return outcome.CLEAN
