@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 from seatrial.conformance import outcome
-from seatrial.conformance.command import check, doctor, ledger, mask, museum, replay, report, sensitivity
+from seatrial.conformance.command import check, doctor, ledger, mask, museum, replay, report, sensitivity, vm
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
 
 INTERRUPTED = 130  # as shells report SIGINT
 TERMINATED = 143  # and SIGTERM
 # In the order of the help text; each imports what it needs when it runs.
-COMMANDS = (check, doctor, replay, report, ledger, mask, museum, sensitivity)
+COMMANDS = (check, doctor, replay, report, ledger, mask, museum, sensitivity, vm)
 
 
 def parser() -> argparse.ArgumentParser:

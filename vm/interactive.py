@@ -10,7 +10,7 @@ import sys
 import termios
 import threading
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from seatrial.vm.channel import CHUNK
@@ -60,7 +60,7 @@ def _signals(command: Command, terminal: bool) -> Iterator[None]:
         size = shutil.get_terminal_size()
         command.resize(size.lines, size.columns)
 
-    handlers = {number: forward for number in PASSED_ON}
+    handlers = dict.fromkeys(PASSED_ON, forward)
     if terminal:
         handlers[signal.SIGWINCH] = resize
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}

@@ -73,7 +73,9 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     add("--memory", type=positive, default=1024, metavar="MIB", help="(default: 1024)")
     add("--driver", default="qemu", metavar="NAME", help="(default: qemu)")
     add("--lock", metavar="FILE", help="pin kernel packages by this file; what it lacks is added")
-    add("--seatrial", action="store_true", help="with this seatrial in the machine: commands seatrial, seatrial-runtime")
+    add(
+        "--seatrial", action="store_true", help="with this seatrial and seatrial-runtime in the machine"
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:
