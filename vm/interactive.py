@@ -16,6 +16,7 @@ from types import FrameType
 from seatrial.vm.channel import CHUNK
 from seatrial.vm.machine import Command, Machine
 
+Handler = Callable[[int, FrameType | None], None]
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -60,7 +61,7 @@ def _signals(command: Command, terminal: bool) -> Iterator[None]:
         size = shutil.get_terminal_size()
         command.resize(size.lines, size.columns)
 
-    handlers = dict.fromkeys(PASSED_ON, forward)
+    handlers: dict[signal.Signals, Handler] = dict.fromkeys(PASSED_ON, forward)
     if terminal:
         handlers[signal.SIGWINCH] = resize
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
