@@ -116,7 +116,8 @@ class Machine(ABC):
         it cannot be started, TimeoutError after `timeout` seconds: then it is killed.
         """
         command = self.start(argv, env=env, cwd=cwd)
-        command.write(stdin)
+        if stdin:
+            command.write(stdin)
         command.write(b"")
         collected = bytearray(), bytearray()
         status = command.wait(timeout, stdout or collected[0].extend, stderr or collected[1].extend)

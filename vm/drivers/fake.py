@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -41,6 +42,7 @@ class FakeMachine(Machine):
     def __init__(self, blueprint: Blueprint, pool: FakePool) -> None:
         self.blueprint = blueprint
         self.pool = pool
+        self.commands: list[FakeCommand] = []
         self.root = tempfile.mkdtemp(prefix="seatrial-fake-", dir="/tmp")
 
     @property
@@ -64,7 +66,8 @@ class FakeMachine(Machine):
         if self.pool.failures and self.pool.failures[0] == "panic":
             self.pool.failures.pop(0)
             raise GuestError("the machine is gone", self.diagnose("Kernel panic - not syncing: fake"))
-        return FakeCommand(argv, {**os.environ, **(env or {})}, self.root)
+        self.commands.append(FakeCommand(argv, {**os.environ, **(env or {})}, self.root))
+        return self.commands[-1]
 
     def copy_in(self, source: str, target: str) -> None:
         _copy(source, self._inside(target))
@@ -79,6 +82,9 @@ class FakeMachine(Machine):
         return Diagnosis(verdict, "fake console")
 
     def close(self) -> None:
+        for command in self.commands:
+            command.close()
+        self.commands.clear()
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _inside(self, path: str) -> str:
@@ -128,9 +134,17 @@ class FakeCommand(Command):
         finally:
             for pump in pumps:
                 pump.join(timeout=5)
-            self.process.stdout.close()
-            self.process.stderr.close()
+            self.close()
         return status
+
+    def close(self) -> None:
+        """End the process, if it still runs, and close its streams."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
 
 
 def _pump(fd: int, sink: Sink) -> None:

@@ -51,6 +51,7 @@ class Agent:
         self.commands: dict[int, Command] = {}
         self.received = bytearray()
         os.set_blocking(port, True)
+        os.set_inheritable(port, False)
         self.selector.register(port, selectors.EVENT_READ, self.read_port)
         self.wake, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writer)
@@ -61,7 +62,8 @@ class Agent:
         self.send(READY, 0, json.dumps({"release": os.uname().release, "python": sys.version_info[:3]}).encode())
         while True:
             for key, mask in self.selector.select():
-                key.data(key.fd, mask)
+                if self.selector.get_map().get(key.fd) is key:  # not one that an earlier of these closed
+                    key.data(key.fd, mask)
 
     def send(self, kind: int, channel: int, payload: bytes = b"") -> None:
         view = memoryview(HEADER.pack(kind, channel, len(payload)) + payload)
