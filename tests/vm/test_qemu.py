@@ -1,0 +1,115 @@
+"""A real machine: boot, run, clone, diagnose.  Skipped by name where QEMU or a kernel cannot be had."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seatrial.vm.errors import BootError, GuestError, InfrastructureError
+from seatrial.vm.machine import Blueprint, Machine
+from seatrial.vm.qemu.pool import QemuPool, parts
+
+KERNEL = "6.1"
+NEEDED = ("qemu-system-x86_64", "mmdebstrap", "mkfs.erofs", "apt-get", "dpkg-deb")
+PATIENCE = 300.0
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[QemuPool]:
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    for program in NEEDED:
+        if shutil.which(program, path=path) is None:
+            pytest.skip(f"program:{program}: not installed")
+    try:
+        parts(Blueprint(kernel=KERNEL))
+    except InfrastructureError as error:
+        pytest.skip(f"packages: {str(error).splitlines()[0]}")
+    with QemuPool() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def clone(pool: QemuPool) -> Iterator[Machine]:
+    """A clone of a warm machine with cgroup v2."""
+    with pool.boot(Blueprint(kernel=KERNEL, memory=512)) as machine:
+        yield machine
+
+
+def shell(machine: Machine, script: str, stdin: bytes = b"") -> str:
+    done = machine.run(["sh", "-ec", script], stdin=stdin, timeout=PATIENCE)
+    assert done.status == 0, done
+    return done.stdout.decode()
+
+
+def test_stamp_says_what_runs(clone: Machine) -> None:
+    stamp = clone.stamp
+    assert stamp["accelerator"] in ("kvm", "tcg")
+    assert shell(clone, "uname -r").strip() == stamp["release"]
+
+
+def test_controllers_of_v2_are_offered(clone: Machine) -> None:
+    offered = shell(clone, "cat /sys/fs/cgroup/cgroup.subtree_control").split()
+    assert {"cpu", "cpuset", "io", "memory", "pids"} <= set(offered)
+
+
+def test_clock_and_random_pool_of_a_clone_are_its_own(pool: QemuPool, clone: Machine) -> None:
+    script = "date +%s; od -An -N8 -tx8 /dev/urandom"
+    with pool.boot(Blueprint(kernel=KERNEL, memory=512)) as other:
+        first, second = shell(clone, script).split(), shell(other, script).split()
+    assert 0 <= int(second[0]) - int(first[0]) < PATIENCE
+    assert first[1] != second[1]
+
+
+def test_what_a_machine_writes_is_gone_with_it(pool: QemuPool) -> None:
+    blueprint = Blueprint(kernel=KERNEL, memory=512)
+    with pool.boot(blueprint) as machine:
+        shell(machine, "echo x >/usr/bin/runc; test ! -s /usr/bin/crun || rm /usr/bin/crun")
+    with pool.boot(blueprint) as machine:
+        assert shell(machine, "runc --version").startswith("runc version")
+        assert shell(machine, "crun --version").startswith("crun version")
+
+
+def test_container_in_a_machine(clone: Machine) -> None:
+    script = """
+        mkdir -p /tmp/b/rootfs/bin && cp /usr/bin/busybox /tmp/b/rootfs/bin/sh && cd /tmp/b && runc spec
+        sed -i 's/"terminal": true/"terminal": false/; s/"readonly": true/"readonly": false/' config.json
+        sed -i 's/"sh"/"sh", "-c", "echo inside"/' config.json
+        runc run one
+    """
+    assert shell(clone, script) == "inside\n"
+
+
+def test_machine_that_panics_is_diagnosed(pool: QemuPool) -> None:
+    with pool.boot(Blueprint(kernel=KERNEL, memory=512)) as machine:
+        with pytest.raises(GuestError, match="Kernel panic") as caught:
+            machine.run(["sh", "-c", "echo c >/proc/sysrq-trigger; sleep 100"], timeout=PATIENCE)
+        assert "sysrq" in caught.value.diagnosis.console
+
+
+def test_machine_that_does_not_boot_is_diagnosed(pool: QemuPool) -> None:
+    with pytest.raises(BootError, match="Kernel panic"):
+        pool.cold(Blueprint(kernel=KERNEL, memory=512, append="rdinit=/no/such/init init=/no/such/init"))
+
+
+@pytest.mark.parametrize("mode", ["v1", "hybrid"])
+def test_cgroup_mode(pool: QemuPool, mode: str) -> None:
+    with pool.cold(Blueprint(kernel=KERNEL, cgroup=mode, memory=512)) as machine:
+        mounts = shell(machine, "grep -c 'cgroup cgroup' /proc/mounts; grep -c cgroup2 /proc/mounts || true").split()
+    assert int(mounts[0]) > 5
+    assert int(mounts[1]) == (1 if mode == "hybrid" else 0)
+
+
+def test_command_line_feels_local(pool: QemuPool, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("from the host")
+    argv = [sys.executable, "-m", "seatrial.conformance.cli", "vm", "run", "--kernel", KERNEL, "--memory", "512"]
+    argv += ["--copy", f"{tmp_path / 'in'}:/tmp/in", "--get", f"/tmp/out:{tmp_path / 'out'}", "--"]
+    argv += ["sh", "-c", "cat; cat /tmp/in | tee /tmp/out; echo told >&2; exit 9"]
+    done = subprocess.run(argv, input="typed ", capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr) == (9, "typed from the host", "told\n")
+    assert (tmp_path / "out").read_text() == "from the host"
