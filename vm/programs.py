@@ -17,6 +17,7 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "mkfs.erofs": "erofs-utils",
     "qemu-system-x86_64": "qemu-system-x86",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
     "vagrant": "vagrant",
 }

@@ -34,7 +34,8 @@ def command(drive: Drive) -> list[str]:
     One thread for all CPUs under TCG: with one each (`thread=multi`) kernels since 7.2 panic in some boots.
     """
     tcg = drive.accelerator == "tcg"
-    argv = [programs.find("qemu-system-x86_64"), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    argv = [programs.find("setpriv"), "--pdeathsig", "KILL"]  # it ends with the thread that started it
+    argv += [programs.find("qemu-system-x86_64"), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-accel", "tcg,thread=single" if tcg else drive.accelerator, "-cpu", "max" if tcg else "host"]
     argv += ["-smp", str(drive.cpus), "-m", str(drive.memory)]
     if drive.ram is None:
