@@ -50,6 +50,7 @@ def setup() -> str:
     """A shell script for the machine: makes the environment of what the layer brought."""
     return f"""
 set -e
+modprobe -qa loop veth nf_tables || true # built in, or loaded on demand by some kernels, and not by others
 ln -sf /usr/bin/python3 {PYTHON}
 printf 'home = /usr/bin\\ninclude-system-site-packages = false\\n' >{PREFIX}/pyvenv.cfg
 cat >{PREFIX}/bin/seatrial <<END

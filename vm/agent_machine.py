@@ -53,7 +53,7 @@ class AgentMachine(Machine):
         # An archive with one entry of the target's name: tar changes it on the way.
         name = os.path.basename(target.rstrip("/"))
         pack = ["tar", "-C", os.path.dirname(os.path.abspath(source)), "-cf", "-"]
-        pack += [f"--transform=s,^{_literal(os.path.basename(source))},{_literal(name)},rSh", os.path.basename(source)]
+        pack += [_renaming(os.path.basename(source), name), os.path.basename(source)]
         command = self.start(["tar", "-C", os.path.dirname(target.rstrip("/")) or "/", "-xf", "-"])
         with subprocess.Popen(pack, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
@@ -66,9 +66,8 @@ class AgentMachine(Machine):
 
     def copy_out(self, source: str, target: str) -> None:
         name = os.path.basename(source.rstrip("/"))
-        renamed = _literal(os.path.basename(target.rstrip("/")))
         unpack = ["tar", "-C", os.path.dirname(os.path.abspath(target)), "--no-same-owner", "-xf", "-"]
-        unpack.append(f"--transform=s,^{_literal(name)},{renamed},rSh")
+        unpack.append(_renaming(name, os.path.basename(target.rstrip("/"))))
         complaint = bytearray()
         command = self.start(["tar", "-C", os.path.dirname(source.rstrip("/")) or "/", "-cf", "-", name])
         command.write(b"")
@@ -210,6 +209,8 @@ class AgentCommand(Command):
                     self.connection.send(channel.DATA, self.number)
 
 
-def _literal(name: str) -> str:
-    """A name for both sides of tar's --transform with `,` as its delimiter."""
-    return "".join(f"\\{char}" if char in r"\.*[]^$,&/" else char for char in name)
+def _renaming(old: str, new: str) -> str:
+    """The option of tar that changes the first component `old` of each name to `new`."""
+    pattern = "".join(f"\\{char}" if char in r"\.*[]^$," else char for char in old)
+    replacement = "".join(f"\\{char}" if char in r"\&," else char for char in new)
+    return f"--transform=s,^{pattern},{replacement},rSh"

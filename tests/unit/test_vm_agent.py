@@ -136,10 +136,10 @@ def test_files_in_and_out(machine: LocalMachine, tmp_path: Path) -> None:
     (source / "deep").mkdir(parents=True)
     (source / "deep/file").write_bytes(b"content")
     (source / "link").symlink_to("deep/file")
-    machine.copy_in(str(source), str(tmp_path / "inside"))
-    machine.copy_out(str(tmp_path / "inside"), str(tmp_path / "back"))
-    assert (tmp_path / "back/deep/file").read_bytes() == b"content"
-    assert (tmp_path / "back/link").readlink() == Path("deep/file")
+    machine.copy_in(str(source), str(tmp_path / "in,si&de.1"))
+    machine.copy_out(str(tmp_path / "in,si&de.1"), str(tmp_path / "back.2"))
+    assert (tmp_path / "back.2/deep/file").read_bytes() == b"content"
+    assert (tmp_path / "back.2/link").readlink() == Path("deep/file")
 
 
 def test_file_that_is_not_there(machine: LocalMachine, tmp_path: Path) -> None:
