@@ -100,7 +100,7 @@ def test_machine_that_does_not_boot_is_diagnosed(pool: QemuPool) -> None:
 @pytest.mark.parametrize("mode", ["v1", "hybrid"])
 def test_cgroup_mode(pool: QemuPool, mode: str) -> None:
     with pool.cold(Blueprint(kernel=KERNEL, cgroup=mode, memory=512)) as machine:
-        mounts = shell(machine, "grep -c 'cgroup cgroup' /proc/mounts; grep -c cgroup2 /proc/mounts || true").split()
+        mounts = shell(machine, "grep -c ' cgroup rw' /proc/mounts; grep -c ' cgroup2 rw' /proc/mounts || true").split()
     assert int(mounts[0]) > 5
     assert int(mounts[1]) == (1 if mode == "hybrid" else 0)
 
