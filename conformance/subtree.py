@@ -136,8 +136,9 @@ def remove(path: str, seconds: float = REMOVE_SECONDS) -> bool:
     return True
 
 
-def sweep_stale() -> None:
-    """Remove the subtrees of harness processes that no longer exist (killed before they could clean up)."""
+def stale() -> list[str]:
+    """The subtrees of harness processes that no longer exist (killed before they could clean up)."""
+    found = []
     for hierarchy in hierarchies():
         try:
             names = os.listdir(hierarchy.own)
@@ -146,7 +147,14 @@ def sweep_stale() -> None:
         for name in names:
             number = name.removeprefix(PREFIX)
             if name.startswith(PREFIX) and number.isdigit() and not os.path.exists(f"/proc/{number}"):
-                remove(os.path.join(hierarchy.own, name), 0.5)
+                found.append(os.path.join(hierarchy.own, name))
+    return found
+
+
+def sweep_stale() -> None:
+    """Remove what stale() finds."""
+    for path in stale():
+        remove(path, 0.5)
 
 
 def _thaw(path: str) -> None:

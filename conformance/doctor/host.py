@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from seatrial.conformance import needs, stamp
-from seatrial.conformance.subtree import PREFIX, hierarchies
+from seatrial.conformance.subtree import stale
 
 RUNTIMES = ("runc", "crun", "youki", "runsc", "kata-runtime", "sysbox-runc", "uxc")  # looked for on PATH
 KVM_GET_API_VERSION = 0xAE00  # linux/kvm.h
@@ -87,16 +87,7 @@ def machines() -> dict[str, Any]:
 
 def leftovers() -> list[str]:
     """Cgroups and temporary directories of runs that are no more."""
-    found = []
-    for hierarchy in hierarchies():
-        try:
-            names = os.listdir(hierarchy.own)
-        except OSError:
-            continue
-        for name in names:
-            number = name.removeprefix(PREFIX)
-            if name.startswith(PREFIX) and number.isdigit() and not os.path.exists(f"/proc/{number}"):
-                found.append(os.path.join(hierarchy.own, name))
+    found = stale()
     used = _command_lines()
     for entry in os.scandir("/tmp"):
         if not OURS.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False) or entry.name in used:
