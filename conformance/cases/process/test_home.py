@@ -77,6 +77,7 @@ def test_repeated_additional_gid(bundle: Bundle, report: Reader) -> None:
 
 
 @profile("runc-compat")
+@needs("call:keyctl")
 @covers("runtime/create/8")
 def test_session_keyring(bundle: Bundle, make_bundle: Callable[[], Bundle], report: Reader) -> None:
     """Each container has a session keyring of its own; with --no-new-keyring it has the caller's."""

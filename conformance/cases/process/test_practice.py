@@ -62,7 +62,7 @@ def test_loopback_is_up_in_a_new_network_namespace(default_report: Report) -> No
     assert "127.0.0.1" in [entry["address"] for entry in default_report["addresses"]]
 
 
-@needs("root")
+@needs("root", "call:keyctl")
 @profile("runc-compat")
 @covers("config-linux/namespaces/6")
 @pytest.mark.parametrize("no_new_keyring", [False, True], ids=["own", "no-new-keyring"])
