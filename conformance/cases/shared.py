@@ -31,6 +31,26 @@ def lasting(config: pytest.Config, make: Callable[[Runtime, Bundle], Container])
         session.workshop.remove(bundle)
 
 
+def fixtures(make: Callable[[Runtime, Bundle], Container]) -> tuple[object, object]:
+    """The fixtures `lasting_container` and `container` for a conftest.py: the container of a module, which `make`
+    creates, and the same for a case, or one of the case's own where an earlier case has lost it."""
+
+    @pytest.fixture(scope="module")
+    def lasting_container(request: pytest.FixtureRequest) -> Iterator[Container]:
+        """The container that outlives the cases."""
+        with lasting(request.config, make) as container:
+            yield container
+
+    @pytest.fixture
+    def container(lasting_container: Container, runtime: Runtime, make_bundle: Callable[[], Bundle]) -> Container:
+        """The module's container; one of the case's own where an earlier case has lost it."""
+        if alive(lasting_container):
+            return bring_in(runtime, lasting_container)
+        return make(runtime, make_bundle())
+
+    return lasting_container, container
+
+
 def alive(container: Container) -> bool:
     """Whether the container's first process is there: a runtime under test may have ended it in an earlier case."""
     try:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-import pytest
-
 from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.cases import shared
 from seatrial.conformance.cases.exec.executing import held
@@ -25,16 +21,4 @@ def make(runtime: Runtime, bundle: Bundle) -> Container:
     return held(runtime, bundle)
 
 
-@pytest.fixture(scope="module")
-def lasting_container(request: pytest.FixtureRequest) -> Iterator[Container]:
-    """The container that outlives the cases."""
-    with shared.lasting(request.config, make) as container:
-        yield container
-
-
-@pytest.fixture
-def container(lasting_container: Container, runtime: Runtime, make_bundle: Callable[[], Bundle]) -> Container:
-    """The module's container; one of the case's own where an earlier case has lost it."""
-    if shared.alive(lasting_container):
-        return shared.bring_in(runtime, lasting_container)
-    return make(runtime, make_bundle())
+lasting_container, container = shared.fixtures(make)
