@@ -53,9 +53,10 @@ class QemuPool(Pool):
         self.accelerated = accelerated
         self._directory: str | None = None
         self._made: dict[str, Mapping[str, object]] = {}
+        self._parts: dict[str, Parts] = {}
 
     def boot(self, blueprint: Blueprint) -> QemuMachine:
-        found = parts(blueprint, self.lock)
+        found = self._find(blueprint)
         drive = self._drive(blueprint, found)
         if not (self.templates and blueprint.snapshot):
             return self._start(blueprint, found, drive)
@@ -67,12 +68,19 @@ class QemuPool(Pool):
 
     def cold(self, blueprint: Blueprint) -> QemuMachine:
         """A machine that boots, whatever templates there are."""
-        found = parts(blueprint, self.lock)
+        found = self._find(blueprint)
         return self._start(blueprint, found, self._drive(blueprint, found))
 
     def close(self) -> None:
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _find(self, blueprint: Blueprint) -> Parts:
+        """The blueprint's files, looked for once: to hash every layer for each clone takes longer than the clone."""
+        key = repr(blueprint)
+        if key not in self._parts:
+            self._parts[key] = parts(blueprint, self.lock)
+        return self._parts[key]
 
     def _drive(self, blueprint: Blueprint, found: Parts) -> dict[str, object]:
         accel = self.accelerated or accelerator.choose(found.kernel.image, found.initramfs)
