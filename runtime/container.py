@@ -17,7 +17,7 @@ from __future__ import annotations
 import _thread
 import os
 
-from seatrial.runtime.errors import ConfigError, ContainerNotFoundError, StateError, UnsupportedError
+from seatrial.runtime.errors import ConfigError, ContainerNotFoundError, StateError
 from seatrial.runtime.log import Log
 from seatrial.runtime.state import (
     CREATED,
@@ -63,9 +63,7 @@ class Container:
         self._process: Process | None = None
 
     @classmethod
-    def create(
-        cls, root: str, id: str, config: Config, *, checked: bool = False, log: Log | None = None
-    ) -> Container:
+    def create(cls, root: str, id: str, config: Config, *, checked: bool = False, log: Log | None = None) -> Container:
         """Reserve an id for a container.  Nothing runs yet; its status is creating until `start` or `run`.
 
         `checked`: the configuration comes from `load_config`, which has validated it.
@@ -348,19 +346,52 @@ class Container:
         return -1
 
     def checkpoint(self, options: CriuOptions) -> None:
-        """Dump the container's processes to images, and end them unless they are left running.
+        """Dump the container's processes to images; then they end, unless they are left running.
 
-        Raises StateError unless the container is running or paused, and for now UnsupportedError.
+        The container is stopped then, and `destroy` removes it.  A pre-dump takes memory alone and leaves the
+        processes running.  After a failure they go on as before.
+
+        Raises StateError unless the container is running or paused, CriuError (the program is missing or too old, or
+        could not dump: the message has the last errors of its log), UsageError, SyscallError.
         """
-        raise _no_criu("checkpoint", self.id)
+        from seatrial.runtime.criu.dump import Dump
+
+        with Operation(self, seconds=_LOCK_SECONDS):
+            state = self._existing()
+            status = status_of(self._directory, state)
+            if status not in (RUNNING, PAUSED):
+                raise StateError(f"container {self.id} is {status}", "only a running container can be checkpointed")
+            Dump(state, options, self._log, paused=status == PAUSED).perform()
+            if not (options.leave_running or options.pre_dump):
+                from seatrial.runtime.teardown import await_death
+
+                await_death(state, _LOCK_SECONDS)
 
     def restore(self, process: Process, options: CriuOptions) -> None:
         """Bring dumped processes back to life in this container, which has been created and not started.
 
-        `process` has the descriptors and the console of the new init.  Raises StateError when the container has been
-        started, and for now UnsupportedError.
+        `process` has the descriptors and the console of the new init, whose program and user are those of the image.
+        A failure destroys the container.
+
+        Raises CriuError, ConfigError (the image was made with another configuration), HookError, SyscallError,
+        UsageError, and StateError when the container or the process has been started before.
         """
-        raise _no_criu("restore", self.id)
+        from seatrial.runtime.criu.restore import Restoration
+
+        with Operation(self):
+            state = self._state
+            if state.ready or state.init_process_pid:
+                raise StateError(f"container {self.id} has been started already")
+            process.begin()
+            self._process = process
+            config = self.config
+            restoration = Restoration(self._directory, state, config, process, options, self._log)
+            try:
+                restoration.perform()
+            except BaseException:
+                restoration.undo()
+                raise
+            self._config = config
 
     def set(self, change: Config | Resources, *, l3_cache_schema: str = "", mem_bw_schema: str = "") -> None:
         """Change the container's limits; a paused container stays paused.
@@ -443,10 +474,6 @@ class Container:
         if state is not None:
             self._state = state
         return state
-
-
-def _no_criu(operation: str, id: str) -> UnsupportedError:
-    return UnsupportedError("", f"{operation} of container {id}: CRIU is not supported yet", "use another runtime")
 
 
 def has_own_pids(state: State) -> bool:

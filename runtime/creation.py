@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from seatrial.runtime.resctrl import Group
     from seatrial.runtime.state import State, StateDirectory
 
-_NAMESPACE_KEYS = {
+NAMESPACE_KEYS = {
     "cgroup": "NEWCGROUP",
     "ipc": "NEWIPC",
     "mnt": "NEWNS",
@@ -230,7 +230,7 @@ class Creation:
         launch.reap_stages()
         state = self.state
         self._name_init(launch.pid)
-        state.namespace_paths = {key: f"/proc/{launch.pid}/ns/{type}" for type, key in _NAMESPACE_KEYS.items()}
+        state.namespace_paths = {key: f"/proc/{launch.pid}/ns/{type}" for type, key in NAMESPACE_KEYS.items()}
         state.external_descriptors = [
             _target(fd) for fd in (self.process.stdin, self.process.stdout, self.process.stderr)
         ]

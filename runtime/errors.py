@@ -81,6 +81,10 @@ class HookError(SeatrialError):
     """A hook exited non-zero, was killed, timed out or could not be run."""
 
 
+class CriuError(SeatrialError):
+    """CRIU is missing or too old, or could not dump or restore."""
+
+
 def errno_name(number: int) -> str:
     """``EPERM`` for 1; the number in decimal when it has no name."""
     import errno

@@ -23,7 +23,7 @@ else:
 
 VERBS = (
     "create", "start", "run", "exec", "state", "kill", "delete", "list", "ps", "pause", "resume", "update", "events",
-    "spec",
+    "checkpoint", "restore", "spec",
     "features", "plan",
 )  # fmt: skip
 
@@ -32,6 +32,7 @@ GLOBAL_OPTIONS = {
     "log": ("log", "text"),
     "log-format": ("log_format", "text"),
     "debug": ("debug", "flag"),
+    "criu": ("criu", "text"),
     "systemd-cgroup": ("systemd_cgroup", "flag"),
     "rootless": ("rootless", "text"),
     "version": ("version", "flag"),
@@ -59,6 +60,8 @@ commands:
   pause      stop the processes of a container
   resume     let the processes of a paused container go on
   update     change a container's limits
+  checkpoint dump the processes of a container to images
+  restore    create a container from images
   spec       write an example config.json
   features   print what this runtime supports
   plan       print the plan that a bundle compiles to
@@ -68,6 +71,7 @@ global options:
   --log FILE             append warnings and errors to FILE
   --log-format FORMAT    text or json (default: text)
   --debug                report decisions too
+  --criu PROGRAM         the CRIU to use for checkpoint and restore (default: criu, looked up in PATH)
   --systemd-cgroup       let systemd make the cgroup: linux.cgroupsPath is SLICE:PREFIX:NAME
   --rootless auto        accepted for runc's callers; also true or false
   --version, -v          print the version
@@ -82,6 +86,7 @@ class Context:
         self.root = os.path.abspath(options.text("root")) if "root" in options.given else default_root()
         self.root_given = "root" in options.given
         self.log = log
+        self.criu = options.text("criu") or "criu"
         self.systemd_cgroup = options.flag("systemd_cgroup")
         self.rootless = options.text("rootless", "auto")
 

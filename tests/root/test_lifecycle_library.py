@@ -12,7 +12,6 @@ import pytest
 from bundles import PROBE, Bundle, cgroups, library_config, processes_of
 
 from seatrial.runtime import Container, Process
-from seatrial.runtime.checkpoint import CriuOptions
 from seatrial.runtime.config import Config, Hook, Mount, Namespace
 from seatrial.runtime.errors import (
     ConfigError,
@@ -21,7 +20,6 @@ from seatrial.runtime.errors import (
     HookError,
     SeatrialError,
     StateError,
-    UnsupportedError,
     UsageError,
 )
 from seatrial.runtime.launch import LaunchError, executor
@@ -335,12 +333,3 @@ def test_wait_gives_the_status_to_the_parent_and_the_end_to_everybody(root: str,
         waiter.join(10)
         assert ends == [-1]
         container.destroy()
-
-
-def test_checkpoint_and_restore_say_that_they_are_to_come(root: str, config: Config, id: str) -> None:
-    options = CriuOptions(images_directory=os.path.join(root, "images"))
-    with Container.create(root, id, config) as container:
-        for attempt in (lambda: container.checkpoint(options), lambda: container.restore(Process(["/x"]), options)):
-            with pytest.raises(UnsupportedError, match=f"container {id}: CRIU is not supported yet"):
-                attempt()
-        container.destroy(force=True)

@@ -1,0 +1,54 @@
+"""`CriuOptions` as CRIU's own options, as far as dump and restore have them in common."""
+
+from __future__ import annotations
+
+import os
+
+from seatrial.runtime.criu.messages import CGROUP_MODES, NETWORK_LOCKS
+from seatrial.runtime.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from seatrial.runtime.checkpoint import CriuOptions
+    from seatrial.runtime.config import Config
+
+CONFIG_ANNOTATION = "org.criu.config"
+CONFIG_FILE = "/etc/criu/runc.conf"
+LOG_LEVEL = 4  # everything: what CRIU logs is all there is to go by
+EXTERNAL_NAMESPACES = {"net": "extRootNetNS", "pid": "extRootPidNS"}  # libcontainer's keys
+
+
+def common(options: CriuOptions, config: Config) -> dict[str, Any]:
+    """Options that dump and restore share.  Raises UsageError for an unknown mode."""
+    if options.manage_cgroups_mode not in CGROUP_MODES:
+        modes = "|".join(name for name in CGROUP_MODES if name)
+        raise UsageError(f"the mode for cgroups is {modes}, not {options.manage_cgroups_mode!r}")
+    if options.network_lock and options.network_lock not in NETWORK_LOCKS:
+        raise UsageError(f"the network lock is {'|'.join(NETWORK_LOCKS)}, not {options.network_lock!r}")
+    chosen: dict[str, Any] = {
+        "log_level": LOG_LEVEL,
+        "manage_cgroups": True,
+        "manage_cgroups_mode": CGROUP_MODES[options.manage_cgroups_mode or "soft"],
+        "notify_scripts": True,
+        "orphan_pts_master": True,
+        "shell_job": options.shell_job,
+        "tcp_established": options.tcp_established,
+        "ext_unix_sk": options.external_unix_connections,
+        "file_locks": options.file_locks,
+        "auto_dedup": options.auto_dedup,
+        "lazy_pages": options.lazy_pages,
+        "empty_ns": options.empty_namespaces,
+    }
+    if options.network_lock:
+        chosen["network_lock"] = NETWORK_LOCKS[options.network_lock]
+    file = config.annotations.get(CONFIG_ANNOTATION, CONFIG_FILE)
+    if file:  # an annotation without a value: none at all
+        chosen["config_file"] = file
+    return chosen
+
+
+def log_path(options: CriuOptions, name: str) -> str:
+    """Where CRIU's log is."""
+    return os.path.join(os.path.abspath(options.work_directory or options.images_directory), name)
