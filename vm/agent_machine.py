@@ -39,14 +39,13 @@ class AgentMachine(Machine):
         except LostError:
             self.lost()
 
-    def set_up(self) -> None:
-        """Run the blueprint's setup; BlueprintError when it fails."""
-        if not self.blueprint.setup:
-            return
-        done = self.run(["/bin/sh", "-c", self.blueprint.setup])
-        if done.status != 0:
-            said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
-            raise BlueprintError(f"the setup of the machine ended with status {done.status}: {said}")
+    def set_up(self, *, warm: bool = False) -> None:
+        """Run the blueprint's setup, and for a template what makes it warm; BlueprintError when one fails."""
+        for what, script in (("setup", self.blueprint.setup), ("warm script", self.blueprint.warm if warm else "")):
+            done = self.run(["/bin/sh", "-c", script]) if script else None
+            if done is not None and done.status != 0:
+                said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
+                raise BlueprintError(f"the {what} of the machine ended with status {done.status}: {said}")
 
     def copy_in(self, source: str, target: str) -> None:
         os.lstat(source)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 
 KINDS = ("apt", "kernels", "layers", "snapshots")
+BUILDING, SEPARATOR = ".building-", "~"  # .building-NAME~RANDOM: what is made of the entry NAME
 
 
 def root() -> str:
@@ -31,11 +32,19 @@ def place(kind: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: str) -> Iterator[None]:
-    """Hold the lock of an entry: two processes that want the same one build it once."""
-    with open(path + ".lock", "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def locked(path: str, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold the lock of an entry: two processes that want the same one build it once, and who reads it (`how` is
+    LOCK_SH) keeps it from being removed.  BlockingIOError for LOCK_NB where another process holds it."""
+    while True:
+        with open(path + ".lock", "ab") as file:
+            fcntl.flock(file, how)
+            try:
+                if os.fstat(file.fileno()).st_ino != os.stat(path + ".lock").st_ino:
+                    continue  # the entry was removed, with its lock, while we waited
+            except FileNotFoundError:
+                continue
+            yield
+            return
 
 
 @contextlib.contextmanager
@@ -49,7 +58,8 @@ def building(path: str) -> Iterator[str | None]:
             os.utime(path)  # gc() goes by the last use
             yield None
             return
-        work = tempfile.mkdtemp(prefix=".building-", dir=os.path.dirname(path))
+        prefix = f"{BUILDING}{os.path.basename(path)}{SEPARATOR}"
+        work = tempfile.mkdtemp(prefix=prefix, dir=os.path.dirname(path))
         os.chmod(work, 0o755)
         try:
             yield work
@@ -80,16 +90,38 @@ def sizes() -> dict[str, int]:
     return found
 
 
-def remove(entry: str) -> None:
-    """Remove an entry (`kind/name`) and its lock file."""
+def remove(entry: str) -> bool:
+    """Remove an entry (`kind/name`) and its lock file; False when it is in use."""
     path = os.path.join(root(), entry)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path + ".lock")
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+    directory, name = os.path.split(path)
+    whole = name.removeprefix(BUILDING).rpartition(SEPARATOR)[0] if name.startswith(BUILDING) else name
+    lock = os.path.join(directory, whole or name)
+    try:
+        with locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+            os.unlink(lock + ".lock")
+    except BlockingIOError:
+        return False
+    return True
+
+
+def keep_within(kind: str, limit: int, spared: str = "") -> list[str]:
+    """Remove entries of a kind, the least recently used first, until they take no more than `limit` bytes; what was
+    removed.  `spared` and what is in use stays."""
+    found = [(os.lstat(os.path.join(root(), name)).st_mtime, name, size) for name, size in sizes().items()]
+    mine = sorted(entry for entry in found if entry[1].startswith(f"{kind}/"))
+    total, removed = sum(size for *_, size in mine), []
+    for _, name, size in mine:
+        if total <= limit:
+            break
+        if os.path.basename(name) != spared and remove(name):
+            total -= size
+            removed.append(name)
+    return removed
 
 
 def _size(path: str) -> int:
@@ -108,10 +140,10 @@ def collect(age: float) -> list[tuple[str, int]]:
     removed = []
     for name, size in sizes().items():
         path = os.path.join(root(), name)
-        half = os.path.basename(name).startswith(".building-")
-        if half or time.time() - os.lstat(path).st_mtime > age:
-            remove(name)
-            removed.append((name, size))
+        half = os.path.basename(name).startswith(BUILDING)
+        with contextlib.suppress(FileNotFoundError):  # it was finished just now
+            if (half or time.time() - os.lstat(path).st_mtime > age) and remove(name):
+                removed.append((name, size))
     for path in [*glob.glob("/tmp/seatrial-vm-*"), *glob.glob("/dev/shm/seatrial-templates-*")]:
         if not _alive(path):
             size = _size(path)

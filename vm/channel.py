@@ -46,9 +46,10 @@ class Connection:
         """What the agent says of itself when it has started; LostError or TimeoutError."""
         return dict(json.loads(self.expect(0, READY, timeout)))
 
-    def greet(self, timeout: float) -> None:
-        """Set the guest's clock and feed its random pool, and wait for the answer; LostError or TimeoutError."""
-        words = {"now": time.time(), "seed": os.urandom(32).hex()}
+    def greet(self, timeout: float, identity: Mapping[str, str]) -> None:
+        """Set the guest's clock, feed its random pool and give it the `name` and `machine_id` of `identity`; wait for
+        the answer.  LostError or TimeoutError."""
+        words = {"now": time.time(), "seed": os.urandom(32).hex(), **identity}
         self.send(HELLO, 0, json.dumps(words).encode())
         self.expect(0, GREETED, timeout)
 
@@ -69,6 +70,11 @@ class Connection:
         if self.lost:
             self._queues[channel].put((LOST, b""))
         return channel
+
+    def busy(self) -> bool:
+        """Whether a command or a forwarded connection is open."""
+        with self._table:
+            return len(self._queues) > 1
 
     def forget(self, channel: int) -> None:
         """Drop a channel and what still comes for it."""

@@ -30,6 +30,10 @@ class BlueprintError(MachineError):
     """What was asked for makes no sense: an unknown kernel name, driver or cgroup mode."""
 
 
+class UnsupportedError(MachineError):
+    """The driver cannot do that."""
+
+
 class BootError(MachineError):
     """The kernel or the image did not come up; `diagnosis` has the console."""
 

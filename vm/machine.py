@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seatrial.vm.errors import BlueprintError, Diagnosis
+from seatrial.vm.errors import BlueprintError, Diagnosis, UnsupportedError
 
 Sink = Callable[[bytes], object]
 
@@ -21,8 +21,9 @@ DRIVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drivers")
 class Blueprint:
     """What to boot.  `memory` is in MiB; `kernel` a name (vm/kernel/name.py); `image` a release of the base layer;
     `layers` further layers to stack on it: target path in the machine -> path on the host, by the layer's name;
-    `setup` is a shell script that runs once after the boot, before a template is taken of the machine; `append` further
-    words of the kernel's command line; `snapshot` says whether a warm machine may be cloned."""
+    `setup` is a shell script that runs once after the boot, before a template is taken of the machine, and `warm` one
+    that runs only then, to start what clones shall find running; `append` further words of the kernel's command line;
+    `snapshot` says whether the machine may be a clone of a warm one."""
 
     kernel: str = "debian:6.1-cloud"
     cgroup: str = "v2"
@@ -31,6 +32,7 @@ class Blueprint:
     cpus: int = 1
     layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     setup: str = ""
+    warm: str = ""
     append: str = ""
     snapshot: bool = True
 
@@ -135,6 +137,14 @@ class Machine(ABC):
     def forward(self, port: int) -> tuple[str, int]:
         """Make a TCP port of the machine reachable from the host until the machine is closed; address and port."""
 
+    def snapshot(self) -> Snapshot:
+        """The machine as it is now: memory, processes, files.  It stands still for a moment and goes on.
+
+        No command may be running (what one has started and left behind goes on in each clone): ValueError.
+        UnsupportedError where the driver has no snapshots.
+        """
+        raise UnsupportedError(f"machines of the driver {self.stamp.get('driver')} have no snapshots")
+
     @abstractmethod
     def diagnose(self, verdict: str) -> Diagnosis:
         """What the machine shows of itself now; works for one that hangs or is gone."""
@@ -150,6 +160,27 @@ class Machine(ABC):
         self.close()
 
 
+class Snapshot(ABC):
+    """A machine as it was at one moment, from which others go on."""
+
+    blueprint: Blueprint
+
+    @abstractmethod
+    def clone(self) -> Machine:
+        """A machine that goes on from that moment, with the time of now and with a random pool, a host name and a
+        machine id of its own; errors as of Pool.boot()."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Remove the snapshot; clones that run are not affected.  A second call does nothing."""
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class Pool(ABC):
     """A driver: boots machines.  `BootError` when the guest does not come up, `InfrastructureError` when the host
     lacks something."""
@@ -157,6 +188,10 @@ class Pool(ABC):
     @abstractmethod
     def boot(self, blueprint: Blueprint) -> Machine:
         """A machine that has just booted, or a clone of a warm one."""
+
+    def prepare(self, blueprint: Blueprint) -> Sequence[str]:
+        """Fetch and make what a blueprint needs, so that later boots start at once; lines that say what there is."""
+        return ()
 
     @abstractmethod
     def close(self) -> None:

@@ -11,7 +11,7 @@ from seatrial.conformance.command.arguments import positive
 from seatrial.conformance.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
-    from seatrial.vm.machine import Blueprint
+    from seatrial.vm.machine import Blueprint, Pool
 
 DAY = 86400
 
@@ -73,9 +73,8 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     add("--memory", type=positive, default=1024, metavar="MIB", help="(default: 1024)")
     add("--driver", default="qemu", metavar="NAME", help="(default: qemu)")
     add("--lock", metavar="FILE", help="pin kernel packages by this file; what it lacks is added")
-    add(
-        "--seatrial", action="store_true", help="with this seatrial and seatrial-runtime in the machine"
-    )
+    add("--cold", action="store_true", help="boot, and neither use nor make a template of a warm machine")
+    add("--seatrial", action="store_true", help="with this seatrial and seatrial-runtime in the machine")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -101,16 +100,18 @@ def _blueprint(options: argparse.Namespace) -> Blueprint:
         memory=options.memory,
         layers=layers,
         setup=setup,
-        snapshot=False,  # one machine is asked for
+        snapshot=not options.cold,
     )
 
 
-def _lock(options: argparse.Namespace) -> dict[str, object]:
-    if options.lock is None or options.driver != "qemu":
-        return {}
+def _pool(options: argparse.Namespace) -> Pool:
+    from seatrial.vm.machine import pool
+
+    if options.driver != "qemu":
+        return pool(options.driver)
     from seatrial.vm.kernel.lock import Lock
 
-    return {"lock": Lock(options.lock)}
+    return pool("qemu", keep=True, lock=Lock(options.lock) if options.lock else None)
 
 
 def _kernels(_options: argparse.Namespace) -> int:
@@ -122,25 +123,18 @@ def _kernels(_options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from seatrial.vm.qemu.pool import parts
-
-    found = parts(_blueprint(options), **_lock(options))  # type: ignore[arg-type]
-    print(f"kernel     {found.kernel.release}  {found.kernel.image}")
-    for package, version, digest in found.kernel.packages:
-        print(f"           {package} {version} sha256:{digest}")
-    print(f"initramfs  {found.initramfs}")
-    for layer in found.layers:
-        print(f"layer      {layer.name} {layer.digest}  {layer.path}")
+    with _pool(options) as machines:
+        for line in machines.prepare(_blueprint(options)):
+            print(line)
     return outcome.CLEAN
 
 
 def _run(options: argparse.Namespace) -> int:
     from seatrial.vm import interactive
-    from seatrial.vm.machine import pool
 
     argv = options.argv[1:] if options.argv[0] == "--" else options.argv
     try:
-        with pool(options.driver, **_lock(options)) as machines, machines.boot(_blueprint(options)) as machine:
+        with _pool(options) as machines, machines.boot(_blueprint(options)) as machine:
             for source, target in options.copy:
                 machine.copy_in(source, target)
             status = interactive.run(machine, argv, timeout=options.timeout)
@@ -160,9 +154,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _shell(options: argparse.Namespace) -> int:
     from seatrial.vm import interactive
-    from seatrial.vm.machine import pool
 
-    with pool(options.driver, **_lock(options)) as machines, machines.boot(_blueprint(options)) as machine:
+    with _pool(options) as machines, machines.boot(_blueprint(options)) as machine:
         return interactive.run(machine, ["/bin/bash", "-l"], terminal=True)
 
 
@@ -173,7 +166,8 @@ def _remove(options: argparse.Namespace) -> int:
     for name in options.names:
         if name not in sizes:
             raise EnvironmentProblem(f"{name} is not in the cache: seatrial vm rm lists what is")
-        cache.remove(name)
+        if not cache.remove(name):
+            raise EnvironmentProblem(f"{name} is in use")
     if not options.names:
         for name, size in sizes.items():
             print(f"{size / 1e6:8.1f} MB  {name}")

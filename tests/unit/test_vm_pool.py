@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from seatrial.vm import cache, programs
-from seatrial.vm.drivers.fake import FakePool
-from seatrial.vm.errors import BlueprintError, BootError, GuestError, InfrastructureError
+from seatrial.vm.drivers.fake import FakeMachine, FakePool
+from seatrial.vm.errors import BlueprintError, BootError, GuestError, InfrastructureError, UnsupportedError
 from seatrial.vm.image import layer
-from seatrial.vm.machine import Blueprint, drivers, pool
-from seatrial.vm.qemu import arguments
+from seatrial.vm.machine import Blueprint, Machine, drivers, pool
+from seatrial.vm.qemu import arguments, template
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,27 @@ def test_fake_machine_runs_and_copies(tmp_path: Path) -> None:
         machine.copy_out("/file", str(tmp_path / "back"))
         assert (done.status, done.stdout, machine.stamp["cgroup"]) == (4, b"in", "v1")
     assert (tmp_path / "back").read_text() == "in"
+
+
+def test_snapshot_of_a_fake_machine() -> None:
+    with pool("fake") as machines, machines.boot(Blueprint()) as machine:
+        machine.run(["sh", "-c", "echo before >file"])
+        with machine.snapshot() as snapshot:
+            machine.run(["sh", "-c", "echo after >file"])
+            with snapshot.clone() as first, snapshot.clone() as second:
+                first.run(["sh", "-c", "echo first >file"])
+                assert second.run(["cat", "file"]).stdout == b"before\n"
+        assert machine.run(["cat", "file"]).stdout == b"after\n"
+
+
+class WithoutSnapshots(FakeMachine):
+    snapshot = Machine.snapshot
+
+
+def test_driver_without_snapshots_says_so() -> None:
+    machines = FakePool()
+    with WithoutSnapshots(Blueprint(), machines) as machine, pytest.raises(UnsupportedError, match="fake"):
+        machine.snapshot()
 
 
 def test_failures_of_a_fake_machine() -> None:
@@ -81,6 +104,60 @@ def test_collect_removes_what_is_old_or_half_built() -> None:
     removed = {name for name, _ in cache.collect(500) if name.startswith("layers/")}
     assert removed == {"layers/old", "layers/.building-x"}
     assert list(cache.sizes()) == ["layers/new"]
+
+
+def entry(name: str, size: int, age: float) -> str:
+    path = cache.place("snapshots", name)
+    os.mkdir(path)
+    Path(path, "ram").write_bytes(b"x" * size)
+    os.utime(path, (time.time() - age, time.time() - age))
+    return path
+
+
+def test_templates_are_kept_within_a_limit() -> None:
+    for name, age in (("machine-old", 300), ("machine-middle", 200), ("machine-new", 100)):
+        entry(name, 1 << 20, age)
+    assert cache.keep_within("snapshots", 10 << 20) == []
+    assert cache.keep_within("snapshots", 2 << 20, spared="machine-old") == ["snapshots/machine-middle"]
+    assert sorted(cache.sizes()) == ["snapshots/machine-new", "snapshots/machine-old"]
+
+
+def test_entry_in_use_is_not_removed() -> None:
+    path = entry("machine-used", 10, 1000)
+    with cache.locked(path, fcntl.LOCK_SH):
+        assert not cache.remove("snapshots/machine-used")
+        assert cache.keep_within("snapshots", 0) == []
+        assert [name for name, _ in cache.collect(500) if name.startswith("snapshots/")] == []
+    assert cache.remove("snapshots/machine-used")
+    assert not os.path.exists(path)
+    assert not os.path.exists(path + ".lock")
+
+
+def test_entry_that_is_being_built_is_not_collected() -> None:
+    path = cache.place("layers", "slow")
+    with cache.building(path) as work:
+        assert work is not None
+        cache.collect(0)
+        assert os.path.isdir(work)
+    assert os.path.isdir(path)
+
+
+def test_lock_of_a_removed_entry_is_taken_again() -> None:
+    """Who waits for the lock of an entry that is removed meanwhile must not think that it holds it."""
+    path = cache.place("layers", "gone")
+    held = []
+
+    def wait() -> None:
+        with cache.locked(path):
+            held.append(os.stat(path + ".lock").st_ino)
+
+    with cache.locked(path):
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        time.sleep(0.2)
+        os.unlink(path + ".lock")
+    waiter.join(60)
+    assert len(held) == 1
 
 
 def test_directory_of_a_dead_process_is_not_kept(tmp_path: Path) -> None:
@@ -146,3 +223,29 @@ def test_memory_of_templates_and_clones() -> None:
     clone = drive(ram="r", incoming=True)
     assert "memory-backend-file,id=ram,size=512M,mem-path=r,share=off" in clone
     assert clone[-2:] == ["-incoming", "defer"]
+
+
+@pytest.mark.usefixtures("qemu")
+def test_memory_has_one_name_in_all_machines() -> None:
+    """Or the state of a machine that booted could not be taken by a clone."""
+    for argv in (drive(), drive(ram="r")):
+        assert argv[argv.index("-machine") + 1] == "q35,memory-backend=ram"
+        assert ",id=ram,size=512M" in argv[argv.index("-object") + 1]
+
+
+def test_template_belongs_to_a_program_and_to_all_of_a_blueprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "qemu"
+    program.write_text("one")
+    monkeypatch.setattr(template.programs, "find", lambda name: str(program))
+    parts = {"memory": 512, "cgroup": "v2"}
+    found = [template.key("content", parts, Blueprint())]
+    found.append(template.key("other content", parts, Blueprint()))
+    found.append(template.key("content", {**parts, "memory": 513}, Blueprint()))
+    found.append(template.key("content", parts, Blueprint(setup="true")))
+    found.append(template.key("content", parts, Blueprint(warm="true")))
+    assert found[0] == template.key("content", parts, Blueprint())
+    program.write_text("another version")
+    found.append(template.key("content", parts, Blueprint()))
+    assert len(set(found)) == len(found)

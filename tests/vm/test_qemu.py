@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.vm import cache
 from seatrial.vm.errors import BootError, GuestError, InfrastructureError
 from seatrial.vm.machine import Blueprint, Machine
 from seatrial.vm.qemu.pool import QemuPool, parts
@@ -73,6 +75,55 @@ def test_what_a_machine_writes_is_gone_with_it(pool: QemuPool) -> None:
     with pool.boot(blueprint) as machine:
         assert shell(machine, "runc --version").startswith("runc version")
         assert shell(machine, "crun --version").startswith("crun version")
+
+
+def test_clones_are_told_apart(pool: QemuPool, clone: Machine) -> None:
+    script = "hostname; cat /etc/hostname /etc/machine-id"
+    with pool.boot(Blueprint(kernel=KERNEL, memory=512)) as other:
+        first, second = shell(clone, script).split(), shell(other, script).split()
+    assert first[0] == first[1]
+    assert all(ours != its for ours, its in zip(first, second, strict=True))
+
+
+def test_snapshot_of_a_machine_that_runs(pool: QemuPool) -> None:
+    """Memory, processes and files go on from there, in the machine itself and in each clone."""
+    with pool.boot(Blueprint(kernel=KERNEL, memory=512)) as machine:
+        shell(
+            machine, "echo before >/root/file; mkfifo /tmp/in; (read -r word </tmp/in; echo $word >/tmp/out) >&- 2>&- &"
+        )
+        with machine.snapshot() as snapshot:
+            shell(machine, "echo after >/root/file")
+            with snapshot.clone() as first:
+                assert shell(first, "cat /root/file") == "before\n"
+                asked = "echo told >/tmp/in; while [ ! -s /tmp/out ]; do sleep 0.1; done; cat /tmp/out"
+                assert shell(first, asked) == "told\n"
+                with first.snapshot() as deeper, deeper.clone() as second:
+                    assert shell(second, "cat /tmp/out") == "told\n"
+        assert shell(machine, "cat /root/file; test ! -e /tmp/out") == "after\n"
+
+
+def test_no_snapshot_while_a_command_runs(clone: Machine) -> None:
+    command = clone.start(["sleep", "1000"])
+    with pytest.raises(ValueError, match="runs"):
+        clone.snapshot()
+    command.signal(signal.SIGKILL)
+    assert command.wait(PATIENCE, lambda _: None, lambda _: None) == -signal.SIGKILL
+
+
+def test_template_is_kept_for_other_processes(pool: QemuPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = cache.place("snapshots", "")
+    before = set(os.listdir(kept))
+    blueprint = Blueprint(kernel=KERNEL, memory=384, setup=f"echo {tmp_path} >/root/made")
+    with QemuPool(keep=True) as first:
+        first.boot(blueprint).close()
+    (made,) = (name for name in set(os.listdir(kept)) - before if not name.endswith(".lock"))
+    try:
+        monkeypatch.setattr(QemuPool, "_start", lambda *_: pytest.fail("a second machine booted"))
+        with QemuPool(keep=True) as second, second.boot(blueprint) as machine:
+            assert shell(machine, "cat /root/made").strip() == str(tmp_path)
+            assert machine.stamp["clone"] is True
+    finally:
+        cache.remove(f"snapshots/{made}")
 
 
 def test_container_in_a_machine(clone: Machine) -> None:

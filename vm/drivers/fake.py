@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seatrial.vm.errors import BootError, Diagnosis, GuestError
-from seatrial.vm.machine import Blueprint, Command, Machine, Pool, Sink
+from seatrial.vm.machine import Blueprint, Command, Machine, Pool, Sink, Snapshot
 
 
 class FakePool(Pool):
@@ -78,6 +78,9 @@ class FakeMachine(Machine):
     def forward(self, port: int) -> tuple[str, int]:
         return "127.0.0.1", port
 
+    def snapshot(self) -> Snapshot:
+        return FakeSnapshot(self)
+
     def diagnose(self, verdict: str) -> Diagnosis:
         return Diagnosis(verdict, "fake console")
 
@@ -89,6 +92,25 @@ class FakeMachine(Machine):
 
     def _inside(self, path: str) -> str:
         return os.path.join(self.root, path.lstrip("/"))
+
+
+class FakeSnapshot(Snapshot):
+    """A copy of a machine's directory."""
+
+    def __init__(self, machine: FakeMachine) -> None:
+        self.blueprint = machine.blueprint
+        self.pool = machine.pool
+        self.root = tempfile.mkdtemp(prefix="seatrial-fake-", dir="/tmp")
+        shutil.copytree(machine.root, self.root, symlinks=True, dirs_exist_ok=True)
+
+    def clone(self) -> Machine:
+        machine = self.pool.boot(self.blueprint)
+        assert isinstance(machine, FakeMachine)
+        shutil.copytree(self.root, machine.root, symlinks=True, dirs_exist_ok=True)
+        return machine
+
+    def close(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
 
 
 class FakeCommand(Command):

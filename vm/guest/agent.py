@@ -15,6 +15,7 @@ import selectors
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -119,7 +120,7 @@ class Agent:
             self.finish(command)
 
     def greet(self, words: dict[str, object]) -> None:
-        """Set the clock and feed the random pool: a clone must not repeat what another did."""
+        """Set the clock, feed the random pool, take a name: a clone must not repeat what another did."""
         time.clock_settime(time.CLOCK_REALTIME, float(str(words["now"])))
         seed = bytes.fromhex(str(words["seed"]))
         with open("/dev/urandom", "wb", buffering=0) as pool:
@@ -128,6 +129,11 @@ class Agent:
                 fcntl.ioctl(pool, RNDRESEEDCRNG)
             except OSError:
                 pass  # before 4.14
+        name = str(words["name"])
+        socket.sethostname(name)
+        for path, text in (("hostname", name), ("machine-id", words["machine_id"])):
+            with open(f"/etc/{path}", "w", encoding="ascii") as file:
+                file.write(f"{text}\n")
 
     def start(self, channel: int, words: dict[str, object]) -> None:
         command = Command(channel)
@@ -145,20 +151,15 @@ class Agent:
             ends = (pipes[0][0], pipes[1][1], pipes[2][1])
             command.sink = pipes[0][1]
             sources = [(pipes[1][0], OUT), (pipes[2][0], ERR)]
-        report, complaint = os.pipe2(os.O_CLOEXEC)
-        command.pid = os.fork()
-        if command.pid == 0:
-            child(argv, env, cwd, ends, bool(size), complaint)
-        for number in {*ends, complaint}:
-            os.close(number)
-        said = os.read(report, 4096)
-        os.close(report)
-        if said:
-            os.waitpid(command.pid, 0)
+        try:
+            command.pid = (forked if size else spawned)(argv, {**os.environ, **env}, cwd, ends)
+        except OSError:
             for number in {command.sink, *(source for source, _ in sources)}:
                 os.close(number)
-            self.send(REFUSED, channel, said)
-            return
+            raise
+        finally:
+            for number in {*ends}:
+                os.close(number)
         self.commands[channel] = command
         os.set_blocking(command.sink, False)
         for source, kind in sources:
@@ -288,10 +289,34 @@ def readable(fd: int) -> bool:
     return bool(select.select([fd], [], [], 0)[0])
 
 
-def child(
-    argv: list[str], env: dict[str, str], cwd: str, ends: tuple[int, int, int], terminal: bool, complaint: int
-) -> None:
-    """In the forked child: its own session, its streams, execve; tells errno and path over `complaint`."""
+def spawned(argv: list[str], env: dict[str, str], cwd: str, ends: tuple[int, int, int]) -> int:
+    """The pid of a new command.  By vfork(2): in a clone under software emulation, where no code has been translated
+    yet, copying our page tables takes longer than all the rest.  OSError with errno and path."""
+    process = subprocess.Popen(
+        argv, env=env, cwd=cwd, stdin=ends[0], stdout=ends[1], stderr=ends[2], start_new_session=True, close_fds=False
+    )
+    process.returncode = 0  # the agent reaps
+    return process.pid
+
+
+def forked(argv: list[str], env: dict[str, str], cwd: str, ends: tuple[int, int, int]) -> int:
+    """The pid of a new command whose controlling terminal is `ends`.  OSError with errno and path."""
+    report, complaint = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        child(argv, env, cwd, ends, complaint)
+    os.close(complaint)
+    said = os.read(report, 4096)
+    os.close(report)
+    if said:
+        os.waitpid(pid, 0)
+        told = json.loads(said)
+        raise OSError(told["errno"], told["error"], told["path"])
+    return pid
+
+
+def child(argv: list[str], env: dict[str, str], cwd: str, ends: tuple[int, int, int], complaint: int) -> None:
+    """In the forked child: its own session and terminal, execve; tells errno and path over `complaint`."""
     path = argv[0]
     try:
         os.setsid()
@@ -300,12 +325,11 @@ def child(
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         for target, number in enumerate(ends):
             os.dup2(number, target)
-        if terminal:
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         path = cwd
         os.chdir(cwd)
         path = argv[0]
-        os.execvpe(argv[0], argv, {**os.environ, **env})
+        os.execvpe(argv[0], argv, env)
     except OSError as error:
         told = {"errno": error.errno, "error": error.strerror, "path": path}
         os.write(complaint, json.dumps(told).encode())

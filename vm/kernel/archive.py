@@ -6,6 +6,7 @@ the matrix come from releases older and newer than the host's.  Nothing of the h
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -16,6 +17,7 @@ from seatrial.vm.errors import InfrastructureError
 
 SUITES = ("bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports", "forky", "sid", "experimental")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"  # of all releases, past and future
+FETCHED = "fetched"  # among the remembered answers: when the lists were
 MAX_AGE = 7 * 86400  # seconds after which the lists are fetched again
 
 
@@ -60,6 +62,34 @@ class Archive:
                     raise
             with open(mark, "w", encoding="ascii"):
                 pass
+
+    def recall(self, question: str) -> str:
+        """What was remembered since the lists were fetched; empty when nothing was.  To ask apt takes a second."""
+        return self._memo().get(question, "")
+
+    def remember(self, question: str, answer: str) -> None:
+        """Keep an answer for as long as these lists are used."""
+        if not (fetched := self._fetched()):
+            return
+        memo = {**self._memo(), question: answer, FETCHED: fetched}
+        temporary = f"{self.directory}/answers.{os.getpid()}"
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(memo, file)
+        os.replace(temporary, os.path.join(self.directory, "answers"))
+
+    def _memo(self) -> dict[str, str]:
+        try:
+            with open(os.path.join(self.directory, "answers"), encoding="utf-8") as file:
+                memo = dict(json.load(file))
+        except (OSError, ValueError):
+            return {}
+        return memo if memo.get(FETCHED) == self._fetched() else {}
+
+    def _fetched(self) -> str:
+        try:
+            return str(os.stat(os.path.join(self.directory, "refreshed")).st_mtime_ns)
+        except FileNotFoundError:
+            return ""
 
     def names(self, pattern: str) -> list[str]:
         """Names of packages that match a regular expression."""

@@ -44,13 +44,20 @@ def resolve(text: str, lock: Lock | None = None, archive: Archive | None = None)
         return _read(_place(known), str(name))
     archive = archive or Archive()
     archive.refresh()
+    if not pinned and (place := archive.recall(str(name))) and os.path.exists(place):
+        kernel = _read(place, str(name))
+        if lock is not None:
+            lock.pin(str(name), kernel.packages)
+        return kernel
     packages = [archive.package(entry[0], entry[1]) for entry in pinned] or _choose(name, archive)
     for package, entry in zip(packages, pinned, strict=False):
         if package.sha256 != entry[2]:
             raise InfrastructureError(f"{package.name} {package.version}: another digest than the lock file has")
     kernel = _unpack(str(name), packages, archive)
-    if lock is not None and not pinned:
-        lock.pin(str(name), kernel.packages)
+    if not pinned:
+        archive.remember(str(name), os.path.dirname(kernel.image))
+        if lock is not None:
+            lock.pin(str(name), kernel.packages)
     return kernel
 
 

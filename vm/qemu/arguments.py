@@ -38,12 +38,14 @@ def command(drive: Drive) -> list[str]:
     argv += [programs.find("qemu-system-x86_64"), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-accel", "tcg,thread=single" if tcg else drive.accelerator, "-cpu", "max" if tcg else "host"]
     argv += ["-smp", str(drive.cpus), "-m", str(drive.memory)]
-    if drive.ram is None:
-        argv += ["-machine", "q35"]
+    argv += ["-machine", "q35,memory-backend=ram", "-object"]
+    if drive.ram is None:  # of the same name, or no clone could take its state
+        argv += [f"memory-backend-ram,id=ram,size={drive.memory}M"]
     else:
         share = "on" if drive.share else "off"
-        argv += ["-machine", "q35,memory-backend=ram", "-object"]
-        argv += [f"memory-backend-file,id=ram,size={drive.memory}M,mem-path={drive.ram},share={share}"]
+        argv += [
+            f"memory-backend-file,id=ram,size={drive.memory}M,mem-path={drive.ram.replace(',', ',,')},share={share}"
+        ]
     words = f"console=ttyS0 quiet panic=-1 seatrial.cgroup={drive.cgroup} seatrial.layers={len(drive.layers)}"
     argv += ["-kernel", drive.kernel, "-initrd", drive.initramfs, "-append", f"{words} {drive.append}".rstrip()]
     for number, path in enumerate(drive.layers):

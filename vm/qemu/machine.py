@@ -16,11 +16,12 @@ from seatrial.vm import cache
 from seatrial.vm.agent_machine import AgentMachine
 from seatrial.vm.channel import Connection, LostError
 from seatrial.vm.errors import BootError, Diagnosis, InfrastructureError
-from seatrial.vm.machine import Blueprint
+from seatrial.vm.machine import Blueprint, Snapshot
 from seatrial.vm.qemu import arguments
 from seatrial.vm.qemu.qmp import Qmp, QmpError
 
 BOOT_TIMEOUT = 180.0  # seconds from the start of QEMU to the agent's first word; some 4 on an idle machine
+CLONE_TIMEOUT = 60.0
 CONSOLE_LINES = 40
 PANIC = re.compile(r"Kernel panic - not syncing: .*|Out of memory: Killed process .*|seatrial: boot failed: .*")
 
@@ -31,6 +32,7 @@ class QemuMachine(AgentMachine):
     def __init__(self, blueprint: Blueprint, facts: dict[str, Any]) -> None:
         self.blueprint = blueprint
         self.facts = facts
+        self.drive: dict[str, Any] = {}
         self.directory = tempfile.mkdtemp(prefix="seatrial-vm-", dir="/tmp")
         cache.mark(self.directory)
         self.process: subprocess.Popen[bytes] | None = None
@@ -42,6 +44,7 @@ class QemuMachine(AgentMachine):
 
     def launch(self, **drive: Any) -> None:
         """Start QEMU; InfrastructureError when that fails."""
+        self.drive = {name: value for name, value in drive.items() if name not in ("ram", "share", "incoming")}
         argv = arguments.command(arguments.Drive(directory=self.directory, **drive))
         with open(os.path.join(self.directory, "complaints"), "wb") as log:
             self.process = subprocess.Popen(
@@ -54,7 +57,7 @@ class QemuMachine(AgentMachine):
             self.connection = Connection(self._socket("agent", timeout))
             if not warm:
                 self.facts["guest"] = self.connection.ready(timeout)
-            self.connection.greet(timeout)
+            self.connection.greet(timeout, identity())
         except (LostError, TimeoutError, OSError) as error:
             verdict = "QEMU ended" if self.gone() else f"the agent does not answer within {timeout:g} s"
             raise BootError("the machine does not come up", self.diagnose(verdict)) from error
@@ -67,6 +70,23 @@ class QemuMachine(AgentMachine):
             return Qmp(os.path.join(self.directory, "control"))
         except (OSError, QmpError) as error:
             raise InfrastructureError(f"QEMU does not answer: {error}\n{self._text('complaints')}") from error
+
+    def snapshot(self) -> Snapshot:
+        from seatrial.vm.qemu.template import QemuSnapshot
+
+        if self.connection.busy():
+            raise ValueError("a snapshot of a machine in which a command runs: wait for it first")
+        if self.gone():
+            self.lost()
+        return QemuSnapshot(self)
+
+    def copy_to(self, uri: str) -> None:
+        """Send the whole machine, memory and state; it stands still meanwhile.  QmpError when that fails."""
+        with contextlib.closing(self.control()) as control:
+            try:
+                control.send(uri, ignore_shared=False)
+            finally:
+                control.go_on()
 
     def gone(self) -> bool:
         """Whether QEMU has ended."""
@@ -117,3 +137,9 @@ class QemuMachine(AgentMachine):
                 return file.read()
         except OSError:
             return ""
+
+
+def identity() -> dict[str, str]:
+    """What a machine is called: a host name and a machine id (machine-id(5)) that no other has."""
+    number = os.urandom(16).hex()
+    return {"name": f"seatrial-{number[:8]}", "machine_id": number}

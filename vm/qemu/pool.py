@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -9,16 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seatrial.vm import cache
-from seatrial.vm.errors import InfrastructureError
 from seatrial.vm.image import base, initramfs, layer
 from seatrial.vm.kernel import kernel as kernels
 from seatrial.vm.kernel.lock import Lock
 from seatrial.vm.machine import Blueprint, Pool
-from seatrial.vm.qemu import accelerator
+from seatrial.vm.qemu import accelerator, template
 from seatrial.vm.qemu.machine import BOOT_TIMEOUT, QemuMachine
-from seatrial.vm.qemu.qmp import QmpError
 
-CLONE_TIMEOUT = 60.0
+# What a template runs before it is taken: what clones run first lies in memory then, and need not be read.
+WARM_UP = ("/bin/sh", "-c", "/bin/true; /bin/cat /dev/null; python3 -c pass; runc --version; crun --version")
+KEPT = 4 << 30  # bytes of templates that are kept in the cache
+LIMIT = "SEATRIAL_VM_TEMPLATES"  # the environment variable that sets another limit, in MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,20 @@ def parts(blueprint: Blueprint, lock: Lock | None = None) -> Parts:
 
 
 class QemuPool(Pool):
-    """Machines of this host's QEMU.  With `templates`, the second machine of a blueprint is a clone of a warm one;
-    templates live as long as the pool."""
+    """Machines of this host's QEMU.
 
-    def __init__(self, *, templates: bool = True, lock: Lock | None = None, accelerated: str | None = None) -> None:
+    With `templates`, the second machine of a blueprint is a clone of a warm one.  Templates live as long as the pool;
+    with `keep` they are those of the cache, which other processes made or will use.
+    """
+
+    def __init__(
+        self, *, templates: bool = True, keep: bool = False, lock: Lock | None = None, accelerated: str | None = None
+    ) -> None:
         self.templates = templates
+        self.keep = keep
         self.lock = lock
         self.accelerated = accelerated
         self._directory: str | None = None
-        self._made: dict[str, Mapping[str, object]] = {}
         self._parts: dict[str, Parts] = {}
 
     def boot(self, blueprint: Blueprint) -> QemuMachine:
@@ -60,16 +67,24 @@ class QemuPool(Pool):
         drive = self._drive(blueprint, found)
         if not (self.templates and blueprint.snapshot):
             return self._start(blueprint, found, drive)
-        name = cache.digest(found.digest, repr(sorted(drive.items())), blueprint.setup)
-        template = os.path.join(self._room(), name)
-        if name not in self._made:
-            self._made[name] = self._make_template(blueprint, found, drive, template)
-        return self._clone(blueprint, found, drive, template, self._made[name])
+        place = self._template(blueprint, found, drive)
+        with cache.locked(place, fcntl.LOCK_SH):
+            return template.clone(place, blueprint, drive)
 
     def cold(self, blueprint: Blueprint) -> QemuMachine:
         """A machine that boots, whatever templates there are."""
         found = self._find(blueprint)
         return self._start(blueprint, found, self._drive(blueprint, found))
+
+    def prepare(self, blueprint: Blueprint) -> list[str]:
+        found = self._find(blueprint)
+        lines = [f"kernel     {found.kernel.release}  {found.kernel.image}"]
+        lines += [f"           {name} {version} sha256:{digest}" for name, version, digest in found.kernel.packages]
+        lines += [f"initramfs  {found.initramfs}"]
+        lines += [f"layer      {one.name} {one.digest}  {one.path}" for one in found.layers]
+        if self.templates and blueprint.snapshot:
+            lines += [f"template   {self._template(blueprint, found, self._drive(blueprint, found))}"]
+        return lines
 
     def close(self) -> None:
         if self._directory is not None:
@@ -107,53 +122,38 @@ class QemuPool(Pool):
     def _start(
         self, blueprint: Blueprint, found: Parts, drive: Mapping[str, object], ram: str | None = None
     ) -> QemuMachine:
+        """A machine that boots; one with its memory in the file `ram` is to become a template."""
         machine = QemuMachine(blueprint, self._facts(blueprint, found, drive))
         try:
             machine.launch(**drive, ram=ram, share=ram is not None)
             machine.attach(BOOT_TIMEOUT, warm=False)
-            machine.set_up()
+            machine.set_up(warm=ram is not None)
         except BaseException:
             machine.close()
             raise
         return machine
 
-    def _make_template(
-        self, blueprint: Blueprint, found: Parts, drive: Mapping[str, object], template: str
-    ) -> Mapping[str, object]:
-        with self._start(blueprint, found, drive, template + ".ram") as machine:
-            assert isinstance(machine, QemuMachine)
-            control = machine.control()
-            control.save(template + ".state")
-            control.close()
-            return machine.facts
+    def _template(self, blueprint: Blueprint, found: Parts, drive: Mapping[str, object]) -> str:
+        """The directory of the blueprint's template, which is made when it is missing."""
+        name = f"machine-{template.key(found.digest, drive, blueprint)}"
+        place = cache.place("snapshots", name) if self.keep else os.path.join(self._room(blueprint.memory), name)
+        with cache.building(place) as work:
+            if work is None:
+                return place
+            with (
+                template.memory(work, blueprint.memory) as ram,
+                self._start(blueprint, found, drive, ram) as machine,
+            ):
+                assert isinstance(machine, QemuMachine)
+                machine.run(WARM_UP)
+                template.save(machine, work)
+        if self.keep:
+            cache.keep_within("snapshots", int(os.environ.get(LIMIT) or KEPT >> 20) << 20, spared=name)
+        return place
 
-    def _clone(
-        self,
-        blueprint: Blueprint,
-        found: Parts,
-        drive: Mapping[str, object],
-        template: str,
-        facts: Mapping[str, object],
-    ) -> QemuMachine:
-        machine = QemuMachine(blueprint, {**facts, "clone": True})
-        try:
-            machine.launch(**drive, ram=template + ".ram", incoming=True)
-            control = machine.control()
-            control.load(template + ".state")
-            control.close()
-            machine.attach(CLONE_TIMEOUT, warm=True)
-        except QmpError as error:
-            machine.close()
-            raise InfrastructureError(f"cannot clone a machine: {error}") from error
-        except BaseException:
-            machine.close()
-            raise
-        return machine
-
-    def _room(self) -> str:
-        """Where templates lie: in memory where there is room, since their pages are what clones run on."""
+    def _room(self, mebibytes: int) -> str:
+        """Where the templates of this pool lie: in memory where there is room, since clones run on their pages."""
         if self._directory is None:
-            place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-            self._directory = tempfile.mkdtemp(prefix="seatrial-templates-", dir=place)
+            self._directory = tempfile.mkdtemp(prefix=template.PREFIX, dir=template.room(mebibytes))
             cache.mark(self._directory)
         return self._directory

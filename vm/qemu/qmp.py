@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 import time
 from typing import Any
+
+UNLIMITED = 1 << 40  # bytes a second; unless told, QEMU writes 128 MiB a second
 
 
 class QmpError(Exception):
@@ -37,23 +40,34 @@ class Qmp:
             if "error" in answer:
                 raise QmpError(f"{command}: {answer['error'].get('desc', answer['error'])}")
 
-    def save(self, path: str, timeout: float = 60.0) -> None:
-        """Stop the machine and write its state, without the memory, which lies in a shared file."""
+    def send(self, uri: str, *, ignore_shared: bool, timeout: float = 120.0) -> None:
+        """Stop the machine and send its state: all of it, or (`ignore_shared`) without memory in a shared file."""
         self.execute("stop")
-        self._ignore_shared()
-        self.execute("migrate", uri=f"exec:cat > '{path}'")
-        self._wait("query-migrate", {"completed"}, {"failed", "cancelled"}, timeout)
-
-    def load(self, path: str, timeout: float = 60.0) -> None:
-        """Load a state into a machine that was started with `-incoming defer`, and let it run."""
-        self._ignore_shared()
-        self.execute("migrate-incoming", uri=f"exec:cat '{path}'")
+        self._ignore_shared(ignore_shared)
+        self.execute("migrate-set-parameters", **{"max-bandwidth": UNLIMITED})
+        self.execute("migrate", uri=uri)
         end = time.monotonic() + timeout
-        while (status := self.execute("query-status")["status"]) in ("inmigrate", "prelaunch"):
+        while (status := self.execute("query-migrate").get("status")) != "completed":
+            if status in ("failed", "cancelled") or time.monotonic() > end:
+                raise QmpError(f"migrate: {status}" + ("" if status == "failed" else f" after {timeout:g} s"))
+            time.sleep(0.002)
+
+    def receive(self, uri: str, *, ignore_shared: bool) -> None:
+        """Begin to take a state, in a machine that was started with `-incoming defer`."""
+        self._ignore_shared(ignore_shared)
+        self.execute("migrate-incoming", uri=uri)
+
+    def received(self, timeout: float = 120.0) -> None:
+        """Wait until the state is there; the machine stands still then."""
+        end = time.monotonic() + timeout
+        while self.execute("query-status")["status"] in ("inmigrate", "prelaunch"):
             if time.monotonic() > end:
                 raise QmpError(f"the state is not loaded after {timeout:g} s")
             time.sleep(0.001)
-        if status != "running":
+
+    def go_on(self) -> None:
+        """Let a machine run that stands still."""
+        if self.execute("query-status")["status"] != "running":
             self.execute("cont")
 
     def close(self) -> None:
@@ -61,17 +75,16 @@ class Qmp:
         self._file.close()
         self.socket.close()
 
-    def _ignore_shared(self) -> None:
-        capability = {"capability": "x-ignore-shared", "state": True}
+    def _ignore_shared(self, state: bool) -> None:
+        capability = {"capability": "x-ignore-shared", "state": state}
         self.execute("migrate-set-capabilities", capabilities=[capability])
 
-    def _wait(self, query: str, good: set[str], bad: set[str], timeout: float) -> None:
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            status = self.execute(query).get("status")
-            if status in good:
-                return
-            if status in bad:
-                raise QmpError(f"{query}: {status}")
-            time.sleep(0.002)
-        raise QmpError(f"{query}: no end after {timeout:g} s")
+
+def to_file(path: str) -> str:
+    """The URI that sends a state to a file."""
+    return f"exec:cat > {shlex.quote(path)}"
+
+
+def from_file(path: str) -> str:
+    """The URI that takes a state from a file."""
+    return f"exec:cat {shlex.quote(path)}"
