@@ -14,7 +14,7 @@ ENGINES := podman conmon containerd busybox-static chromium chromium-driver patc
 NATIVE := $(wildcard native/*.py native/*/*.c native/*/*.h native/*/*.py)
 SETUP := pyproject.toml setup.py $(wildcard runtime/entry/*)
 
-EXPECTATIONS := conformance/expectations
+EXPECTATIONS := conformance/verdict/expectations
 
 .PHONY: expectations check test unit bench lint fix clean setup packages
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.conformance import ledger
-from seatrial.conformance import needs as needs_module
+from seatrial.conformance.engine import needs as needs_module
 from seatrial.conformance.errors import HarnessBug
+from seatrial.conformance.ledger import ledger
 
 PROFILES = ("spec", "runc-compat")
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial.conformance import needs, outcome, results
+from seatrial.conformance.airlock.scratch import Scratch
+from seatrial.conformance.airlock.subtree import sweep_stale
+from seatrial.conformance.engine import needs
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
-from seatrial.conformance.results import Run
-from seatrial.conformance.scratch import Scratch
-from seatrial.conformance.subtree import sweep_stale
+from seatrial.conformance.verdict import outcome, results
+from seatrial.conformance.verdict.results import Run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
@@ -148,7 +149,7 @@ def _judge_end(selection: Selection, run: Run | None, status: int, log: str, com
 def _start_confined(
     selection: Selection, command: list[str], scratch: Scratch, writer: int, lifeline: int
 ) -> subprocess.Popen[bytes]:
-    from seatrial.conformance.airlock import Request, open_airlock
+    from seatrial.conformance.airlock.airlock import Request, open_airlock
 
     trial = os.path.abspath(selection.runtime) if selection.view == "auto" else None
     request = Request(command, selection.view, trial, lifeline, [writer], scratch.work, scratch.log)

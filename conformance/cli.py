@@ -8,9 +8,9 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from seatrial.conformance import outcome
 from seatrial.conformance.command import check, doctor, ledger, mask, museum, replay, report, sensitivity, vm
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
+from seatrial.conformance.verdict import outcome
 
 INTERRUPTED = 130  # as shells report SIGINT
 TERMINATED = 143  # and SIGTERM

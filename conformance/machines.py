@@ -13,8 +13,8 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 
+from seatrial.conformance.engine.session import default_runtime
 from seatrial.conformance.errors import EnvironmentProblem
-from seatrial.conformance.session import default_runtime
 
 PREFIX = "/opt/seatrial"
 PYTHON = f"{PREFIX}/bin/python3"

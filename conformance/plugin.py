@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 
 from seatrial.conformance import case as case_module
-from seatrial.conformance import checks, expect, ledger, museum, needs, repeat
-from seatrial.conformance.airlock import VIEW_ENV
-from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.driver import DEFAULT_TIMEOUT, Runtime
+from seatrial.conformance.airlock.airlock import VIEW_ENV
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import DEFAULT_TIMEOUT, Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report
+from seatrial.conformance.engine import checks, needs
+from seatrial.conformance.engine.session import Session, default_runtime, run_report
 from seatrial.conformance.errors import CaseTimeout, EnvironmentProblem, HarnessBug
-from seatrial.conformance.execute import Result
+from seatrial.conformance.ledger import ledger, museum
 from seatrial.conformance.mask.names import resolve_all
-from seatrial.conformance.probe import Report
-from seatrial.conformance.session import Session, default_runtime, run_report
+from seatrial.conformance.verdict import expect, repeat
 
 CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
 PACKAGE = "seatrial.conformance"
@@ -51,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers and the recorder; test modules of one name in several topics need importlib mode."""
-    from seatrial.conformance.recorder import Recorder
+    from seatrial.conformance.verdict.recorder import Recorder
 
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)

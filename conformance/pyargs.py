@@ -16,4 +16,4 @@ def pytest_load_initial_conftests(early_config: Any, args: list[str]) -> None:
     """Register the plugin when the command line names the package (or, in an xdist worker, the paths do)."""
     if any(name == PACKAGE or name.startswith((PACKAGE + ".", PACKAGE + "/", PACKAGE + "::")) for name in args):
         early_config.pluginmanager.import_plugin("seatrial.conformance.plugin")
-        early_config.pluginmanager.import_plugin("seatrial.conformance.pytest_airlock")
+        early_config.pluginmanager.import_plugin("seatrial.conformance.engine.pytest_airlock")

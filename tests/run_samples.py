@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from seatrial.conformance import outcome
-from seatrial.conformance.results import CaseResult, Run
+from seatrial.conformance.verdict import outcome
+from seatrial.conformance.verdict.results import CaseResult, Run
 
 HOSTILE = (
     "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\x00\x07\x1b[31mred\x1b[0m\r\n"

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from seatrial.conformance import plugin
-from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 
 
 @contextlib.contextmanager

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import tail
+from seatrial.conformance.driver.probe import Report, parse
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.execute import tail
-from seatrial.conformance.probe import Report, parse
 
 
 def report_or_skip(runtime: Runtime, bundle: Bundle) -> Report:

@@ -7,13 +7,13 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.conformance import outcome
 from seatrial.conformance.command.arguments import FORMATS, check_writable, positive, report, seconds, shard, share
 from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.verdict import outcome
 
 if TYPE_CHECKING:
     from seatrial.conformance.check import Selection
-    from seatrial.conformance.results import Run
+    from seatrial.conformance.verdict.results import Run
 
 VIEWS = ("auto", "host", "v1", "v2", "hybrid")
 
@@ -90,12 +90,12 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge each runtime, print a summary of each, write the reports."""
-    from seatrial.conformance import expect
     from seatrial.conformance.check import CASES, Selection, check
+    from seatrial.conformance.engine.progress import Progress, print_summary
+    from seatrial.conformance.engine.session import resolve_runtime
     from seatrial.conformance.mask.names import ALL, resolve_all
-    from seatrial.conformance.progress import Progress, print_summary
     from seatrial.conformance.report.views import write_reports
-    from seatrial.conformance.session import resolve_runtime
+    from seatrial.conformance.verdict import expect
 
     if options.list:
         return _list(options)
@@ -179,8 +179,8 @@ def _memory(runtime: str) -> str:
 
 def _record(path: str, run: Run) -> frozenset[str]:
     """Bring the expectation file up to date; the cases that it excuses."""
-    from seatrial.conformance import baseline
-    from seatrial.conformance.collect import collect
+    from seatrial.conformance.engine.collect import collect
+    from seatrial.conformance.verdict import baseline
 
     changes = baseline.write(path, run, [case.id for case in collect()])
     print(f"{path}: {len(changes.added)} cases added, {len(changes.removed)} removed, {len(changes.known)} kept")
@@ -208,7 +208,7 @@ def _enough(selection: Selection, run: Run, wanted: tuple[int, bool] | None) -> 
 
 
 def _list(options: argparse.Namespace) -> int:
-    from seatrial.conformance.collect import collect
+    from seatrial.conformance.engine.collect import collect
 
     cases = collect(options.profile, options.keyword, options.shard)
     for case in cases:

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from seatrial.conformance import outcome
+from seatrial.conformance.verdict import outcome
 
 WIDTH = 14
 
@@ -104,7 +104,7 @@ def _runtimes(report: dict[str, Any]) -> list[str]:
 
 
 def _short(reason: str) -> str:
-    from seatrial.conformance.driver import INSANE
+    from seatrial.conformance.driver.driver import INSANE
 
     text = " ".join(reason.removeprefix(f"{INSANE}: ").split())
     return text if len(text) <= 400 else text[:400] + " ..."

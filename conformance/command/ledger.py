@@ -6,11 +6,11 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from seatrial.conformance import outcome
 from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.verdict import outcome
 
 if TYPE_CHECKING:
-    from seatrial.conformance.coverage import Row
+    from seatrial.conformance.ledger.coverage import Row
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,8 +24,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """The ledger, with the cases that cover each requirement."""
-    from seatrial.conformance import coverage, ledger
-    from seatrial.conformance.collect import collect
+    from seatrial.conformance.engine.collect import collect
+    from seatrial.conformance.ledger import coverage, ledger
 
     found = coverage.rows((case.id, case.requirements) for case in collect("all"))
     if options.section:
@@ -49,7 +49,7 @@ def _why(row: Row) -> str:
 
 
 def _entry(row: Row) -> dict[str, object]:
-    from seatrial.conformance import ledger
+    from seatrial.conformance.ledger import ledger
 
     gap = None if row.cases or row.gap is None else {"kind": row.gap.kind, "reason": row.gap.reason}
     members = {field: getattr(row.requirement, field) for field in ledger.FIELDS}
@@ -57,7 +57,7 @@ def _entry(row: Row) -> dict[str, object]:
 
 
 def _summary(found: list[Row]) -> dict[str, object]:
-    from seatrial.conformance import coverage
+    from seatrial.conformance.ledger import coverage
 
     observable = [row for row in found if row.observable]
     return {

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 
-from seatrial.conformance import outcome
 from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.verdict import outcome
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as shells answer
 

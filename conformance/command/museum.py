@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from seatrial.conformance import outcome
+from seatrial.conformance.verdict import outcome
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     """The list, one line an exhibit."""
     from dataclasses import asdict
 
-    from seatrial.conformance import museum
+    from seatrial.conformance.ledger import museum
 
     exhibits = museum.load().values()
     if options.json:

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from seatrial.conformance import outcome
+from seatrial.conformance.verdict import outcome
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,10 +19,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run one recorded case again: same case, runtime, profile, view and masks."""
-    from seatrial.conformance import evidence, stamp
     from seatrial.conformance.check import Selection, check
-    from seatrial.conformance.progress import header
-    from seatrial.conformance.session import resolve_runtime
+    from seatrial.conformance.engine.progress import header
+    from seatrial.conformance.engine.session import resolve_runtime
+    from seatrial.conformance.verdict import evidence, stamp
 
     case = evidence.read_case(options.directory)
     runtime = resolve_runtime(options.runtime or case["runtime"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from seatrial.conformance import outcome
 from seatrial.conformance.command.arguments import check_writable, report
 from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.verdict import outcome
 
 PAGE = "seatrial-report.html"
 
@@ -24,11 +24,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Summaries and reports of stored results; the worst exit status of theirs, and 2 when one is incomplete."""
-    from seatrial.conformance.progress import header, print_summary
+    from seatrial.conformance.engine.progress import header, print_summary
     from seatrial.conformance.report.columns import columns, incomplete
     from seatrial.conformance.report.text import visible
     from seatrial.conformance.report.views import write_reports
-    from seatrial.conformance.results import read_file
+    from seatrial.conformance.verdict.results import read_file
 
     found = [(path, read_file(path)) for path in dict.fromkeys(options.files)]
     for path, of in found:

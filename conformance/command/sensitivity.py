@@ -10,9 +10,9 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from seatrial.conformance import outcome
 from seatrial.conformance.command.arguments import positive
 from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.verdict import outcome
 
 if TYPE_CHECKING:
     from seatrial.conformance.sensitivity.lanes import Lanes
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _view(name: str) -> str:
-    from seatrial.conformance import confine
+    from seatrial.conformance.airlock import confine
 
     return confine.choose(name)
 
@@ -110,7 +110,7 @@ def _filter(keyword: str | None, shard: str | None) -> Callable[[str], bool]:
 
 def _new_cases(known: Survey, keyword: str | None) -> list[str]:
     """Cases that the survey does not have yet, one of each test first; the survey forgets those that are no more."""
-    from seatrial.conformance.collect import collect
+    from seatrial.conformance.engine.collect import collect
 
     seen: dict[str, int] = {}
     ranked: list[tuple[int, int, str]] = []

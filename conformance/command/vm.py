@@ -6,9 +6,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from seatrial.conformance import outcome
 from seatrial.conformance.command.arguments import positive
 from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.verdict import outcome
 
 if TYPE_CHECKING:
     from seatrial.vm.machine import Blueprint, Pool

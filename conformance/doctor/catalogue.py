@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 from seatrial.conformance.check import CASES, HERE
-from seatrial.conformance.collect import Case, collect
+from seatrial.conformance.engine.collect import Case, collect
 
 PREFIX = "cases-"
 

@@ -7,11 +7,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from seatrial.conformance import cgroups, ledger, needs
-from seatrial.conformance.collect import Case
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.doctor import catalogue, host
 from seatrial.conformance.doctor.remedies import remedy
 from seatrial.conformance.doctor.trial import Trial, try_views
+from seatrial.conformance.engine import needs
+from seatrial.conformance.engine.collect import Case
+from seatrial.conformance.ledger import ledger
 
 PREFIXED = ("kernel>=", "cap:", "cgroup:", "program:", "filesystem:", "command:")
 

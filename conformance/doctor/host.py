@@ -11,8 +11,9 @@ import sys
 import time
 from typing import Any
 
-from seatrial.conformance import needs, stamp
-from seatrial.conformance.subtree import stale
+from seatrial.conformance.airlock.subtree import stale
+from seatrial.conformance.engine import needs
+from seatrial.conformance.verdict import stamp
 
 RUNTIMES = ("runc", "crun", "youki", "runsc", "kata-runtime", "sysbox-runc", "uxc")  # looked for on PATH
 KVM_GET_API_VERSION = 0xAE00  # linux/kvm.h
@@ -37,7 +38,7 @@ def facts() -> dict[str, Any]:
 
 def runtimes(more: list[str]) -> list[str]:
     """Paths of the runtimes to try: those named, the reference beside the interpreter, and those on PATH."""
-    from seatrial.conformance.session import default_runtime, resolve_runtime
+    from seatrial.conformance.engine.session import default_runtime, resolve_runtime
 
     found = [resolve_runtime(name) for name in more]
     if os.access(default_runtime(), os.X_OK):

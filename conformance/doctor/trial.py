@@ -36,7 +36,7 @@ def try_views(
     views: Sequence[str], runtimes: Sequence[str], words: Sequence[str], commands: Sequence[str]
 ) -> list[Trial]:
     """Ask every view at once.  The first also asks each runtime for its commands."""
-    from seatrial.conformance.airlock import Request, open_airlock
+    from seatrial.conformance.airlock.airlock import Request, open_airlock
     from seatrial.conformance.check import environment
 
     lifeline_out, lifeline_in = os.pipe()
@@ -83,12 +83,13 @@ def _answer(view: str, log: str, process: Any, deadline: float) -> Trial:
 
 def answer(asked: dict[str, Any]) -> Trial:
     """The trial in this process's view."""
-    from seatrial.conformance import cgroups, needs
-    from seatrial.conformance.airlock import VIEW_ENV
-    from seatrial.conformance.bundle import Workshop
-    from seatrial.conformance.driver import Runtime
+    from seatrial.conformance.airlock import cgroups
+    from seatrial.conformance.airlock.airlock import VIEW_ENV
+    from seatrial.conformance.driver.bundle import Workshop
+    from seatrial.conformance.driver.driver import Runtime
+    from seatrial.conformance.engine import needs
+    from seatrial.conformance.engine.session import Session
     from seatrial.conformance.errors import EnvironmentProblem, Finding
-    from seatrial.conformance.session import Session
 
     view = cgroups.read_view()
     made = Trial(os.environ.get(VIEW_ENV) or view.mode, controllers=sorted(view.controllers()))

@@ -10,10 +10,10 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import IO, Any
 
-from seatrial.conformance import outcome, summary
 from seatrial.conformance.check import Selection, check
 from seatrial.conformance.mask.names import features
-from seatrial.conformance.results import CaseResult, Run
+from seatrial.conformance.verdict import outcome, summary
+from seatrial.conformance.verdict.results import CaseResult, Run
 
 PLAIN = "no mask"
 BROKEN = frozenset({outcome.FAILED, outcome.FLAKY, outcome.ENVIRONMENT_ERROR, outcome.HARNESS_BUG})

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from seatrial.conformance import ledger, outcome
+from seatrial.conformance.ledger import ledger
 from seatrial.conformance.report.evidence import located
-from seatrial.conformance.results import CaseResult, Run, fact
+from seatrial.conformance.verdict import outcome
+from seatrial.conformance.verdict.results import CaseResult, Run, fact
 
 GOOD = frozenset({outcome.PASSED, outcome.UNEXPECTED_PASS})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from seatrial.conformance.results import Run
+from seatrial.conformance.verdict.results import Run
 
 DEEPEST = 8  # components of the path that are looked for below the folder of the results file
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 
-from seatrial.conformance import outcome, summary
 from seatrial.conformance.report.text import flatten, one_line, visible
-from seatrial.conformance.results import CaseResult, Run
+from seatrial.conformance.verdict import outcome, summary
+from seatrial.conformance.verdict.results import CaseResult, Run
 
 ERRORS = (outcome.ENVIRONMENT_ERROR, outcome.HARNESS_BUG)
 NOT_JUDGED = (outcome.SKIPPED, outcome.EXPECTED_FAILURE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from seatrial.conformance.results import Run
+from seatrial.conformance.verdict.results import Run
 
 
 def json_lines(runs: Sequence[Run]) -> str:

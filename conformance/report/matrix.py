@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seatrial.conformance import ledger, outcome, summary
+from seatrial.conformance.ledger import ledger
 from seatrial.conformance.report.columns import Column
 from seatrial.conformance.report.render import evidence_link, spec_link
 from seatrial.conformance.report.text import visible
-from seatrial.conformance.results import CaseResult
+from seatrial.conformance.verdict import outcome, summary
+from seatrial.conformance.verdict.results import CaseResult
 
 FOREIGN = "not in this ledger"
 SHORT = {

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seatrial.conformance import ledger, outcome, summary
+from seatrial.conformance.ledger import ledger
 from seatrial.conformance.report.columns import Column
 from seatrial.conformance.report.matrix import matrix
 from seatrial.conformance.report.render import evidence_link, render
 from seatrial.conformance.report.text import flatten
-from seatrial.conformance.results import fact
+from seatrial.conformance.verdict import outcome, summary
+from seatrial.conformance.verdict.results import fact
 
 
 def html(columns: Sequence[Column], page: str) -> str:

@@ -8,7 +8,7 @@ import os
 from typing import Any
 from urllib.parse import quote
 
-from seatrial.conformance import ledger
+from seatrial.conformance.ledger import ledger
 from seatrial.conformance.report.text import one_line, visible
 
 TEMPLATES = os.path.dirname(os.path.abspath(__file__))

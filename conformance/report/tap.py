@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from seatrial.conformance import outcome, summary
 from seatrial.conformance.report.text import one_line, visible
-from seatrial.conformance.results import Run
+from seatrial.conformance.verdict import outcome, summary
+from seatrial.conformance.verdict.results import Run
 
 OK = (outcome.PASSED, outcome.SKIPPED)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.report.columns import columns
-from seatrial.conformance.results import Run
+from seatrial.conformance.verdict.results import Run
 
 
 def write_reports(runs: Sequence[Run], reports: Iterable[tuple[str, str]]) -> None:

@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial.conformance import outcome
 from seatrial.conformance.sensitivity import executables
 from seatrial.conformance.sensitivity.choice import Chooser
 from seatrial.conformance.sensitivity.lanes import Lane, Lanes
 from seatrial.conformance.sensitivity.results import KILLED, SURVIVED, Results, Verdict
 from seatrial.conformance.sensitivity.survey import Survey
+from seatrial.conformance.verdict import outcome
 
 FIRST = 5  # cases that each mutant meets alone
 GROUP = 16  # mutants that meet the rest together

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
-from seatrial.conformance import outcome
 from seatrial.conformance.sensitivity.choice import subject
 from seatrial.conformance.sensitivity.parameters import ARGUMENTS
 from seatrial.conformance.sensitivity.results import KILLED, Verdict
 from seatrial.conformance.sensitivity.survey import Survey
+from seatrial.conformance.verdict import outcome
 
 FAMILIES = {
     "plan": "operations of the plan",

@@ -24,10 +24,11 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import outcome, plugin, recorder
-from seatrial.conformance.execute import wait_pidfd
+from seatrial.conformance import plugin
+from seatrial.conformance.airlock.subtree import LEAF, hierarchies, remove
+from seatrial.conformance.driver.execute import wait_pidfd
 from seatrial.conformance.sensitivity.points import Ears
-from seatrial.conformance.subtree import LEAF, hierarchies, remove
+from seatrial.conformance.verdict import outcome, recorder
 from seatrial.native import mount_api, syscall
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from seatrial.conformance import check
-from seatrial.conformance.airlock import Request, open_airlock
+from seatrial.conformance.airlock.airlock import Request, open_airlock
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
 from seatrial.conformance.sensitivity import executables
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from seatrial.conformance import outcome
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.sensitivity import executables
 from seatrial.conformance.sensitivity.lanes import Lanes
+from seatrial.conformance.verdict import outcome
 
 TIMEOUT = 20.0  # seconds for one invocation of the recorder, which is slower than the runtime
 # A single operation is a mutant of its own when it is in the plans of so many containers: in the default bundle's.

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import rates
 
-from seatrial.conformance.bundle import Workshop
+from seatrial.conformance.driver.bundle import Workshop
 from seatrial.native import mount_api, syscall
 
 CLONE_NEWNS = 0x20000

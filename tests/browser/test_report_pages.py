@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import run_samples
 
-from seatrial.conformance import ledger, outcome
+from seatrial.conformance.ledger import ledger
 from seatrial.conformance.report.views import write_reports
-from seatrial.conformance.results import Run
+from seatrial.conformance.verdict import outcome
+from seatrial.conformance.verdict.results import Run
 
 FOREIGN = 40  # requirements of another release of the ledger: with them the table has more than a thousand rows
 LARGEST = 4_000_000  # bytes of a page with a thousand rows and six columns

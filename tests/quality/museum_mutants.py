@@ -1,4 +1,4 @@
-"""Mutants with old bugs of mounts, lifecycle and invocation that the museum shows (conformance/museum.toml)."""
+"""Mutants with old bugs of mounts, lifecycle and invocation that the museum shows (conformance/ledger/museum.toml)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from planting import Mutant
 from reachable import reachable_directory
 from trial import judge, killers, write_wrapper
 
-from seatrial.conformance import outcome
+from seatrial.conformance.verdict import outcome
 
 TIMEOUT = 4.0  # seconds for one command: a mutant that hangs need not hang for long
 

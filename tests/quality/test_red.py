@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from seatrial.conformance import outcome
-from seatrial.conformance.collect import collect
-from seatrial.conformance.results import Run, read_file
+from seatrial.conformance.engine.collect import collect
+from seatrial.conformance.verdict import outcome
+from seatrial.conformance.verdict.results import Run, read_file
 
 SECONDS = 240  # far more than it takes: a suite that hangs on such a runtime is a failure, too
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from seatrial.conformance import outcome
+from seatrial.conformance.verdict import outcome
 
 SECONDS = 300  # far more than it takes
 CASES = "test_descriptors and (test_hostname or test_name_of_a_joined_uts_namespace)"

@@ -9,9 +9,9 @@ import sysconfig
 from collections.abc import Iterable
 
 from seatrial import runtime
-from seatrial.conformance import outcome
 from seatrial.conformance.check import CASES, Selection, check
-from seatrial.conformance.results import CaseResult
+from seatrial.conformance.verdict import outcome
+from seatrial.conformance.verdict.results import CaseResult
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONTROL = "control"  # the name of the mutant that has no bug

@@ -17,7 +17,7 @@ import contextlib
 import os
 import sys
 
-from seatrial.conformance.ordinary import bind, give_name, open_the_way
+from seatrial.conformance.driver.ordinary import bind, give_name, open_the_way
 from seatrial.native import mount_api, syscall
 
 USER = "sailor"
@@ -62,7 +62,7 @@ def show_v1() -> None:
 
 def delegate(cgroup: str, id: int) -> None:
     """Move into a cgroup of this name below our own, which is the user's, in each hierarchy."""
-    from seatrial.conformance.subtree import hierarchies
+    from seatrial.conformance.airlock.subtree import hierarchies
 
     for hierarchy in hierarchies():
         directory = os.path.join(hierarchy.own, cgroup)

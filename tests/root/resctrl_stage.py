@@ -89,8 +89,8 @@ def set_up(root: str) -> None:
 
 def pytest_configure(config: Any) -> None:
     """Make the cases see the stage."""
-    from seatrial.conformance import needs
     from seatrial.conformance.cases.linux import resource_groups
+    from seatrial.conformance.engine import needs
 
     needs.HOST["rdt"] = lambda: None
     needs._host.cache_clear()

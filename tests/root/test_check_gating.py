@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.conformance.collect import collect
+from seatrial.conformance.engine.collect import collect
 
 NARROW = ("-k", "test_state_of", "-n", "1")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.results import read_file
+from seatrial.conformance.verdict.results import read_file
 
 SETUP = "is of the dependency group test: make setup installs it"
 yaml = pytest.importorskip("yaml", reason=f"PyYAML {SETUP}")

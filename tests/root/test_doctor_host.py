@@ -15,7 +15,8 @@ import ordinary_user
 import pytest
 from reachable import reachable_directory
 
-from seatrial.conformance import cgroups, needs
+from seatrial.conformance.airlock import cgroups
+from seatrial.conformance.engine import needs
 
 SEATRIAL = os.path.join(os.path.dirname(sys.executable), "seatrial")
 REFERENCE = os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")

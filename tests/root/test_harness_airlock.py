@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from traces import alive, mine, roots, until
 
-from seatrial.conformance import cgroups, confine, subtree
-from seatrial.conformance.airlock import FIRST_PID, Request, open_airlock
+from seatrial.conformance.airlock import cgroups, confine, subtree
+from seatrial.conformance.airlock.airlock import FIRST_PID, Request, open_airlock
 from seatrial.conformance.errors import EnvironmentProblem
 
 LOOK = """
 import json, os
-from seatrial.conformance import cgroups
-from seatrial.conformance.subtree import hierarchies
+from seatrial.conformance.airlock import cgroups
+from seatrial.conformance.airlock.subtree import hierarchies
 from seatrial.native import mount_api
 os.mkdir("/run/made-inside")
 for place in hierarchies():

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from seatrial.conformance import outcome
-from seatrial.conformance.results import Run, read_file
+from seatrial.conformance.verdict import outcome
+from seatrial.conformance.verdict.results import Run, read_file
 
 SEATRIAL = os.path.join(os.path.dirname(sys.executable), "seatrial")
 REFERENCE = os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")

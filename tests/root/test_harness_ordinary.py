@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 from reachable import reachable_directory
 
-from seatrial.conformance import orphans
-from seatrial.conformance.ordinary import USER, OrdinaryRuntime, Quarters, delegated
+from seatrial.conformance.airlock import orphans
+from seatrial.conformance.driver.ordinary import USER, OrdinaryRuntime, Quarters, delegated
 
 pytestmark = pytest.mark.root
 RUNTIME = os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")

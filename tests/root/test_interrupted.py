@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from traces import alive, children, descendants, directory, mine, until, words
 
-from seatrial.conformance import scratch
+from seatrial.conformance.airlock import scratch
 
 CHECK = [sys.executable, "-m", "seatrial.conformance.cli", "check"]
 PYTEST = [sys.executable, "-m", "pytest", "--pyargs", "seatrial.conformance", "-p", "no:cacheprovider", "-q"]

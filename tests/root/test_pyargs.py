@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.conformance.collect import collect
+from seatrial.conformance.engine.collect import collect
 
 CASES = ("-k", "test_delete_refuses or test_state_of")
 

@@ -12,7 +12,7 @@ from ordinary_user import ID
 from reachable import reachable_directory
 from test_rootless_container import Sailor
 
-from seatrial.conformance.subtree import hierarchies
+from seatrial.conformance.airlock.subtree import hierarchies
 
 NAME = f"seatrial-delegated-{ID}"
 

@@ -16,7 +16,7 @@ import pytest
 from ordinary_user import ID, RANGES
 from reachable import reachable_directory
 
-from seatrial.conformance import needs
+from seatrial.conformance.engine import needs
 
 SEATRIAL = os.path.join(os.path.dirname(sys.executable), "seatrial")
 # Each kind of bundle and of skip that the whole suite has, in a few seconds.

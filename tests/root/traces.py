@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from seatrial.conformance import subtree
+from seatrial.conformance.airlock import subtree
 
 
 def roots() -> list[str]:

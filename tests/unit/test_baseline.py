@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import baseline, expect
 from seatrial.conformance.errors import EnvironmentProblem
-from seatrial.conformance.expect import Expectations, Facts
-from seatrial.conformance.results import CaseResult, Run
+from seatrial.conformance.verdict import baseline, expect
+from seatrial.conformance.verdict.expect import Expectations, Facts
+from seatrial.conformance.verdict.results import CaseResult, Run
 
 STAMP: dict[str, Any] = {
     "started": "2026-01-02T03:04:05Z",

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import ledger, needs
-from seatrial.conformance.collect import Case
 from seatrial.conformance.command import doctor as command
 from seatrial.conformance.doctor import catalogue, diagnosis, host, remedies
 from seatrial.conformance.doctor.trial import Trial
+from seatrial.conformance.engine import needs
+from seatrial.conformance.engine.collect import Case
 from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.ledger import ledger
 
 FOUND = [
     Case("a::one", ("config/hostname/1",), ()),

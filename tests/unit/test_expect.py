@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import expect
 from seatrial.conformance.errors import EnvironmentProblem
-from seatrial.conformance.expect import Expectations, Facts
+from seatrial.conformance.verdict import expect
+from seatrial.conformance.verdict.expect import Expectations, Facts
 
 TODAY = datetime.date(2026, 6, 15)
 STAMP: dict[str, Any] = {

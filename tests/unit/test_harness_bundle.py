@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.conformance import cgroups, defaults, probe
-from seatrial.conformance.bundle import Workshop
+from seatrial.conformance.airlock import cgroups
+from seatrial.conformance.driver import defaults, probe
+from seatrial.conformance.driver.bundle import Workshop
 from seatrial.conformance.errors import Finding, HarnessBug
 
 

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from seatrial.conformance import cli, coverage, ledger
-from seatrial.conformance.collect import collect
+from seatrial.conformance import cli
+from seatrial.conformance.engine.collect import collect
 from seatrial.conformance.errors import HarnessBug
+from seatrial.conformance.ledger import coverage, ledger
 
 LEAST = 90.0  # per cent of the observable requirements
 
@@ -23,7 +24,7 @@ def test_nine_of_ten_observable_requirements_have_a_case(rows: list[coverage.Row
 
 
 def test_every_requirement_without_a_case_has_a_reason_and_no_other(rows: list[coverage.Row]) -> None:
-    """Who adds a case removes the entry of what it covers from conformance/uncovered.toml."""
+    """Who adds a case removes the entry of what it covers from conformance/ledger/uncovered.toml."""
     assert coverage.mistakes(rows) == []
 
 

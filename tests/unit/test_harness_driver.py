@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from seatrial.conformance import checks, orphans, stamp
-from seatrial.conformance.driver import flags, parse_object
+from seatrial.conformance.airlock import orphans
+from seatrial.conformance.driver.driver import flags, parse_object
+from seatrial.conformance.engine import checks
+from seatrial.conformance.engine.session import Session, resolve_runtime, run_report
 from seatrial.conformance.errors import EnvironmentProblem, Finding, RuntimeTimeout
-from seatrial.conformance.session import Session, resolve_runtime, run_report
+from seatrial.conformance.verdict import stamp
 
 # Keeps a container as a directory with its pid; `start` is a matter of a file.  $EXTRA runs before each verb.
 FAKE = r"""#!/bin/sh

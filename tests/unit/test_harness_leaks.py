@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from seatrial.conformance.leaks import state_entries
+from seatrial.conformance.airlock.leaks import state_entries
 
 
 def test_what_a_runtime_keeps_for_itself_is_no_container(tmp_path: os.PathLike[str]) -> None:

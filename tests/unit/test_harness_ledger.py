@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.conformance import case, ledger, needs
+from seatrial.conformance import case
+from seatrial.conformance.engine import needs
 from seatrial.conformance.errors import HarnessBug
+from seatrial.conformance.ledger import ledger
 
 ROW = """
 [[requirement]]

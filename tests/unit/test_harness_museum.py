@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from seatrial.conformance import museum
-from seatrial.conformance.collect import collect
+from seatrial.conformance.engine.collect import collect
 from seatrial.conformance.errors import HarnessBug
+from seatrial.conformance.ledger import museum
 
 DOCS = os.path.join(os.path.dirname(__file__), "..", "..", "docs")
 ROW = '[[exhibit]]\nid = "x-1"\nroom = "r"\nwhat = "w"\nbroke = "b"\n'

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from seatrial.conformance import progress
-from seatrial.conformance.results import CaseResult, Run
+from seatrial.conformance.engine import progress
+from seatrial.conformance.verdict.results import CaseResult, Run
 
 STAMP: dict[str, Any] = {
     "kind": "stamp",

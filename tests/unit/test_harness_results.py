@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import outcome, results, summary
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.report.views import view, write_reports
-from seatrial.conformance.results import CaseResult, Run
+from seatrial.conformance.verdict import outcome, results, summary
+from seatrial.conformance.verdict.results import CaseResult, Run
 
 STAMP: dict[str, Any] = {
     "format": 1,

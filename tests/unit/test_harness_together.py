@@ -49,7 +49,7 @@ elif verb in ("start", "delete"):
         subprocess.call(["rm", "-r", entry])
 """
 HEAD = """
-from seatrial.conformance.together import at_once, created, together
+from seatrial.conformance.engine.together import at_once, created, together
 COVER = covers("config/hostname/1")
 """
 

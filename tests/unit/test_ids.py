@@ -10,7 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from seatrial.conformance import defaults, ids, needs
+from seatrial.conformance.airlock import ids
+from seatrial.conformance.driver import defaults
+from seatrial.conformance.engine import needs
 
 
 @pytest.fixture

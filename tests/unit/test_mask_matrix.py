@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from seatrial.conformance import needs, outcome
 from seatrial.conformance.check import CASES, Selection, pytest_command
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.engine import needs
+from seatrial.conformance.engine.progress import header
 from seatrial.conformance.errors import HarnessBug
 from seatrial.conformance.mask import matrix
-from seatrial.conformance.progress import header
-from seatrial.conformance.results import CaseResult, Run
+from seatrial.conformance.verdict import outcome
+from seatrial.conformance.verdict.results import CaseResult, Run
 
 
 def run_of(masks: list[str], **outcomes: str) -> Run:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.conformance import repeat
-from seatrial.conformance.results import CaseResult
+from seatrial.conformance.verdict import repeat
+from seatrial.conformance.verdict.results import CaseResult
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import run_samples
 
-from seatrial.conformance import cli, results
+from seatrial.conformance import cli
 from seatrial.conformance.report.columns import columns, merge
 from seatrial.conformance.report.pages import column_labels
 from seatrial.conformance.report.views import view
-from seatrial.conformance.results import Run
+from seatrial.conformance.verdict import results
+from seatrial.conformance.verdict.results import Run
 
 
 def run(*outcomes: tuple[str, str], started: str = "2026-01-02T03:04:05Z", **changes: object) -> Run:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import run_samples
 
-from seatrial.conformance import outcome, results
 from seatrial.conformance.report.views import view
-from seatrial.conformance.results import Run
+from seatrial.conformance.verdict import outcome, results
+from seatrial.conformance.verdict.results import Run
 
 SETUP = "is of the dependency group test: make setup installs it"
 jsonschema = pytest.importorskip("jsonschema", reason=f"jsonschema {SETUP}")

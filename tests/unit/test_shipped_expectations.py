@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.conformance import baseline, expect
-from seatrial.conformance.collect import collect
+from seatrial.conformance.engine.collect import collect
+from seatrial.conformance.verdict import baseline, expect
 
 FINDINGS = Path(__file__).parents[2] / "docs" / "findings.md"
 

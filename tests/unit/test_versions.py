@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.conformance import versions
+from seatrial.conformance.verdict import versions
 
 
 @pytest.mark.parametrize(

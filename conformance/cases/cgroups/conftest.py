@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seatrial.conformance import subtree
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import subtree
 from seatrial.conformance.cases.cgroups.control_files import mount_point
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.errors import HarnessBug
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.driver import Container
+from seatrial.conformance.airlock import cgroups
+from seatrial.conformance.driver.driver import Container
 from seatrial.conformance.errors import Finding
 
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.control_files import controller_of
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 from seatrial.conformance.errors import Finding
 
 Make = Callable[[], Bundle]

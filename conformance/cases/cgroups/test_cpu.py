@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.limits import (
@@ -20,8 +19,9 @@ from seatrial.conformance.cases.cgroups.limits import (
     variants,
     versions,
 )
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
 
 Make = Callable[[], Bundle]
 Existing = Callable[[Bundle, str], str]

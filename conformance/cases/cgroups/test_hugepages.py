@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.limits import versions
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import Result
 from seatrial.conformance.errors import EnvironmentProblem
-from seatrial.conformance.execute import Result
 
 Make = Callable[[], Bundle]
 Rejected = Callable[..., Result]

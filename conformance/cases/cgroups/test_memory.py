@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import needs as needs_module
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.control_files import UNLIMITED
 from seatrial.conformance.cases.cgroups.limits import Limit, check, created_with, put, variants, versions
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.engine import needs as needs_module
 
 Make = Callable[[], Bundle]
 Existing = Callable[[Bundle, str], str]

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.limits import put
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
 
 Make = Callable[[], Bundle]
 Rejected = Callable[..., Result]

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.limits import put
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 from seatrial.conformance.errors import Finding, RuntimeTimeout
 
 Existing = Callable[[Bundle, str], str]

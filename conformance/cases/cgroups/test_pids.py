@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.limits import Limit, check, created_with, put, variants
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.probe import Report
 
 Make = Callable[[], Bundle]
 Reader = Callable[..., Report]

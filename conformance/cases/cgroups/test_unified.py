@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.control_files import controller_of
 from seatrial.conformance.cases.cgroups.limits import put
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report
 
 Make = Callable[[], Bundle]
 Reader = Callable[..., Report]

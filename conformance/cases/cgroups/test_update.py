@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.control_files import controller_of
 from seatrial.conformance.cases.cgroups.limits import put
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 
 pytestmark = [profile("runc-compat"), needs("root", "command:update")]
 

@@ -13,9 +13,9 @@ import platform
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from seatrial.conformance.bundle import HOOK_KINDS, Bundle
 from seatrial.conformance.cases.config.schema_table import Row
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import HOOK_KINDS, Bundle
+from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.errors import Finding
 
 MAPPING = {"containerID": 0, "hostID": 100000, "size": 65536}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.probe import Report
 
 FLAGS = ("ro", "nosuid", "nodev", "noexec")
 

@@ -8,14 +8,15 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance import cgroups, probe
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.config.cgroup_files import read
 from seatrial.conformance.cases.config.schema_objects import put
 from seatrial.conformance.cases.config.visible import visible
-from seatrial.conformance.driver import Container, Runtime
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver import probe
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.probe import Report
 
 UNKNOWN = {"enabled": True, "list": [1, None, {"a": "b"}]}
 PLACES = (

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, profile
 from seatrial.conformance.cases.config.visible import visible
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report
 
 WORDS = "naïve Ünïcödé 船 🚢 \u2028"  # two, three and four bytes in UTF-8; U+2028 is no line end in JSON
 MARK = "@mark@"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.config.cgroup_files import read
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
 
 
 @covers("schema-config-linux/pids/resources-pids-limit-required")

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import probe
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.config.visible import own_namespace, visible
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import execute
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver import probe
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import execute
+from seatrial.conformance.driver.probe import Report
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")  # config-linux.md#default-devices
 OTHERS: dict[str, dict[str, Any]] = {

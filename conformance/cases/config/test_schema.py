@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import defaults
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, profile
 from seatrial.conformance.cases.config import schema_objects
 from seatrial.conformance.cases.config.schema_table import EMPTY, ROWS, Row
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver import defaults
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.errors import Finding
 
 Make = Callable[[], Bundle]

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers
-from seatrial.conformance.checks import accepted
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report
+from seatrial.conformance.engine.checks import accepted
 
 Rejected = Callable[..., Result]
 RELEASES = ("1.0.0", "1.0.1", "1.0.2", "1.1.0", "1.2.0", "1.2.1", "1.3.0")

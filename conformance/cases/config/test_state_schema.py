@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import HOOK_KINDS, Bundle
 from seatrial.conformance.case import covers
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import HOOK_KINDS, Bundle
+from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.errors import Finding
 
 STATUSES = ("creating", "created", "running", "stopped")

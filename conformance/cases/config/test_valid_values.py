@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import cgroups, needs
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers
 from seatrial.conformance.cases.config.schema_objects import put
-from seatrial.conformance.checks import rejected
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.engine import needs
+from seatrial.conformance.engine.checks import rejected
 
 
 @covers("config/valid-values/1")

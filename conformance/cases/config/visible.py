@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver.probe import Report
 
 MEMBERS = ("env", "cwd", "ids", "umask", "caps", "no_new_privs", "rlimits", "uts", "oom_score_adj", "seccomp")
 DEVICE = ("type", "mode", "uid", "gid", "major", "minor", "text")  # but not inode numbers and times

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.cases import shared
 from seatrial.conformance.cases.exec.executing import held
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 
 UID, GID, GROUPS, UMASK, SCORE = 11, 12, [13, 14], 0o077, 123
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.bundle import PROBE, Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.cases.cgroups import control_files
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import Result, execute
+from seatrial.conformance.driver.probe import Report, parse
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.execute import Result, execute
-from seatrial.conformance.probe import Report, parse
 
 T = TypeVar("T")
 

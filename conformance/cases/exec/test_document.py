@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.conftest import GID
 from seatrial.conformance.cases.exec.executing import documented, words
-from seatrial.conformance.driver import Container
-from seatrial.conformance.probe import Report, parse
+from seatrial.conformance.driver.bundle import PROBE
+from seatrial.conformance.driver.driver import Container
+from seatrial.conformance.driver.probe import Report, parse
 
 pytestmark = [needs("exec", "ids"), profile("runc-compat")]
 

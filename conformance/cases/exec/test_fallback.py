@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.conformance import leaks, orphans
-from seatrial.conformance.bundle import PROBE, Bundle
+from seatrial.conformance.airlock import leaks, orphans
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import at_first, detached, held, in_view, inits, paths_in, words
-from seatrial.conformance.console import ConsoleSocket
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.console import ConsoleSocket
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.probe import Report, parse
 from seatrial.conformance.mask import names
-from seatrial.conformance.probe import Report, parse
 
 pytestmark = [
     needs("root", "exec"),

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import executed
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.probe import parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.probe import parse
 
 ALIKE = (
     "ids", "umask", "caps", "rlimits", "no_new_privs", "securebits", "keepcaps", "namespaces", "uts", "cgroup",

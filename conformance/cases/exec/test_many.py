@@ -9,14 +9,14 @@ import time
 
 import pytest
 
-from seatrial.conformance import orphans
-from seatrial.conformance.bundle import PROBE, Bundle
+from seatrial.conformance.airlock import orphans
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.exec.executing import at_once, executed, held
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.probe import parse
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.probe import parse
 
 pytestmark = [needs("exec"), profile("runc-compat")]
 

@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.conftest import GID, GROUPS, SCORE, UID, UMASK
 from seatrial.conformance.cases.exec.executing import executed, redirected, words
-from seatrial.conformance.driver import Container
-from seatrial.conformance.probe import parse
+from seatrial.conformance.driver.bundle import PROBE
+from seatrial.conformance.driver.driver import Container
+from seatrial.conformance.driver.probe import parse
 
 pytestmark = [needs("exec", "ids"), profile("runc-compat")]
 
@@ -204,7 +204,7 @@ def test_signals_are_passed_on(container: Container) -> None:
     script = f'"$@" & until [ -s {path} ]; do sleep 0.01; kill -0 $! || exit 99; done; kill -USR1 $!; wait $!'
     argv = [runtime.path, "--root", runtime.root, "exec", container.id, PROBE]
     program = ["signal-log", "9", "--until", "USR1", "--", "exit", "5"]
-    from seatrial.conformance.execute import execute
+    from seatrial.conformance.driver.execute import execute
 
     result = execute(
         ["/bin/sh", "-c", script, "sh", *argv, "--to", "/srv/signalled", *program],

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import detached, executed, held
-from seatrial.conformance.checks import proper_refusal
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.probe import parse
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.probe import parse
+from seatrial.conformance.engine.checks import proper_refusal
 
 pytestmark = needs("exec")
 

@@ -6,11 +6,11 @@ import os
 
 import pytest
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.bundle import PROBE, Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import at_first, executed, held, in_view, inits
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Runtime
 
 pytestmark = [needs("exec"), profile("runc-compat")]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import detached, executed, held, words
-from seatrial.conformance.console import ConsoleSocket
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.probe import parse
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.console import ConsoleSocket
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.probe import parse
 
 pytestmark = needs("exec")
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import leaks, orphans
-from seatrial.conformance.bundle import PROBE, Bundle
+from seatrial.conformance.airlock import leaks, orphans
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import detached, held, words
-from seatrial.conformance.console import ConsoleSocket
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.console import ConsoleSocket
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import parse
 from seatrial.conformance.errors import RuntimeTimeout
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import parse
 
 pytestmark = [needs("exec"), profile("runc-compat")]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.errors import Finding
 
 _CACHE: dict[str, dict[str, Any] | Finding] = {}

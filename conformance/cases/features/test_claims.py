@@ -10,17 +10,17 @@ from typing import Any, cast
 
 import pytest
 
-from seatrial.conformance import needs as needs_module
-from seatrial.conformance.bundle import HOOK_KINDS, Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.features.members import BIG_ENDIAN, LITTLE_ENDIAN, find
 from seatrial.conformance.cases.mounts.test_mount_options import FLAGS
-from seatrial.conformance.checks import accepted
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import HOOK_KINDS, Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report
+from seatrial.conformance.engine import needs as needs_module
+from seatrial.conformance.engine.checks import accepted
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report
 
 pytestmark = needs("features", "root")
 Features = dict[str, Any]

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import needs as needs_module
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.features import members
 from seatrial.conformance.cases.features.test_claims import MAPPED, NAMESPACES, claim, mount_option, refused
-from seatrial.conformance.checks import proper_refusal
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.engine import needs as needs_module
+from seatrial.conformance.engine.checks import proper_refusal
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.execute import Result
 
 pytestmark = needs("features", "root")
 Features = dict[str, Any]
@@ -93,7 +93,7 @@ def test_mount_options_that_work_are_listed(runtime: Runtime, make_bundle: Make,
     if known is None:
         pytest.skip("the runtime does not say mountOptions")
     folder = "config/linux-mount-options/"
-    from seatrial.conformance import ledger
+    from seatrial.conformance.ledger import ledger
 
     table = [row.id.removeprefix(folder) for row in ledger.load().values() if row.id.startswith(folder)]
     names = [name for name in table if "-" not in name and name not in (*known, *MAPPED, "unknown", "custom")]

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import ledger
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.features.members import MEMBERS, SEMVER, Member, find, precedence, walk
-from seatrial.conformance.checks import accepted
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result, execute
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result, execute
+from seatrial.conformance.engine.checks import accepted
+from seatrial.conformance.ledger import ledger
 
 pytestmark = needs("features")
 Features = dict[str, Any]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.hooks.records import KINDS
 from seatrial.conformance.cases.lifecycle.surroundings import groups_of
 from seatrial.conformance.cases.lifecycle.test_failing_hooks import gone
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 
 pytestmark = needs("hooks")
 

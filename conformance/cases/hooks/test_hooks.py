@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.hooks.records import ANNOTATIONS, KINDS, RUNTIME_NAMESPACE, Records, lifecycle
-from seatrial.conformance.driver import Container, Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.together import Part, at_once, together
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.engine.together import Part, at_once, together
 
 pytestmark = needs("hooks")
 OWN = ("mnt", "pid", "net", "ipc", "uts")  # what the default bundle makes new
@@ -367,7 +367,7 @@ def test_env_in_the_containers_namespaces(runtime: Runtime, bundle: Bundle, kind
 
 def hook_report(bundle: Bundle) -> dict[str, Any]:
     """The report that a hook wrote to <bundle>/report."""
-    from seatrial.conformance import probe
+    from seatrial.conformance.driver import probe
 
     with open(bundle.outside("report"), encoding="utf-8") as file:
         return probe.parse(file.read()).data

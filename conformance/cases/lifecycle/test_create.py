@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers
 from seatrial.conformance.cases.lifecycle.surroundings import groups_of
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
 
 NAMESPACE_FILES = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "mount": "mnt"}
 

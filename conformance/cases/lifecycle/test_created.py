@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.limits import put
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import parse
 
 LIMITS = {  # controller -> members of resources, then file and text on v2 and on v1
     "pids": ({"pids.limit": 41}, ("pids.max", "41"), ("pids.max", "41")),

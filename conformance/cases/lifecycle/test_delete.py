@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.lifecycle.surroundings import groups_of
 from seatrial.conformance.cases.pause.activity import wait_gone
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 
 
 def stop(container: Container) -> None:

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.lifecycle.surroundings import groups_of
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 
 AT_CREATE = {"prestart": 7, "createRuntime": 11, "createContainer": 15}  # the first of three ledger rows for each
 AT_START = {"startContainer": 19, "poststart": 23}

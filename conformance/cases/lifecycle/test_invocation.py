@@ -8,10 +8,10 @@ import json
 import os
 from typing import Any
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.probe import parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.probe import parse
 
 pytestmark = profile("runc-compat")
 

@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
 
 
 @pytest.mark.parametrize("words", [pytest.param([], id="no id"), pytest.param([""], id="empty id")])

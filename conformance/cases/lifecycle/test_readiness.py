@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, profile
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 from seatrial.conformance.errors import Finding
 
 PATIENCE = 3.0

@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import wait_pidfd
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.execute import wait_pidfd
 
 PATIENCE = 5.0  # seconds
 TRIES = 40

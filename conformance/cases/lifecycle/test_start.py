@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from seatrial.conformance import probe
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver import probe
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
 
 
 def lines(path: str) -> int:

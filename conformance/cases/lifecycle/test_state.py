@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers
-from seatrial.conformance.driver import Container, Runtime
-from seatrial.conformance.together import Part, together
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.engine.together import Part, together
 
 SEMVER = re.compile(r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$")
 PHASES = ("created", "running", "stopped")

@@ -6,9 +6,9 @@ import os
 import pwd
 from datetime import UTC, datetime, timedelta
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, profile
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.errors import Finding
 
 

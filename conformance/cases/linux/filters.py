@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.cases.linux.system_calls import all_but
+from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.errors import EnvironmentProblem, Finding
 
 # What the filters of the cases are about: it is in every architecture's table, needs no privilege, has six arguments,

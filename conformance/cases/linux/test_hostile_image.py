@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.probe import Report, parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.probe import Report, parse
 
 pytestmark = needs("root")
 Make = Callable[[], Bundle]

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
-from seatrial.conformance.driver import Container, Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report, parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report, parse
 from seatrial.native import mount_api
 
 Reader = Callable[..., Report]

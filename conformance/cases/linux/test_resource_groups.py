@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import needs as hosts
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.linux import resource_groups as resctrl
-from seatrial.conformance.driver import Container, Runtime
-from seatrial.conformance.execute import Result
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.engine import needs as hosts
 
 ROW = "config-linux/intelrdt/"
 Rejected = Callable[..., Result]

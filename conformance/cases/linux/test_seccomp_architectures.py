@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.linux import filters
 from seatrial.conformance.cases.linux.filters import ARGUMENTS, CALL, allow_all, rule
 from seatrial.conformance.cases.linux.system_calls import COPY_FILE_RANGE_32
 from seatrial.conformance.cases.unsupported import report_or_skip
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report, parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report, parse
 
 pytestmark = needs("seccomp")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.linux.filters import CALL, EXECUTED, allow_all, condition, rule
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report
 
 pytestmark = needs("seccomp")
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.linux.agent import Agent
 from seatrial.conformance.cases.linux.filters import ARGUMENTS, CALL, allow_all, rule
 from seatrial.conformance.cases.linux.system_calls import copy_file_range
 from seatrial.conformance.cases.unsupported import create_or_skip
-from seatrial.conformance.driver import Container, Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import parse
 
 pytestmark = needs("seccomp", "call:seccomp-listener")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
-from seatrial.conformance.checks import proper_refusal
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.probe import parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.probe import parse
+from seatrial.conformance.engine.checks import proper_refusal
 
 ROW = "config/linux-mount-options/"
 

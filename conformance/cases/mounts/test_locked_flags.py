@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report
 from seatrial.native import mount_api as native
 
 pytestmark = needs("root")

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report
 
 Reader = Callable[..., Report]
 ROW = "config/linux-mount-options/"
@@ -48,7 +48,7 @@ def test_umask_of_the_caller_changes_no_modes(runtime: Runtime, bundle: Bundle) 
         container.start()
     finally:
         os.umask(previous)
-    from seatrial.conformance.probe import parse
+    from seatrial.conformance.driver.probe import parse
 
     found = parse(container.wait_output('"hold"'))
     assert [oct(verb.value["mode"]) for verb in found.verbs[:4]] == ["0o666", "0o1777", "0o755", "0o644"]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.probe import Report
-from seatrial.conformance.together import together
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.probe import Report
+from seatrial.conformance.engine.together import together
 from seatrial.native import mount_api as native
 
 Part = Generator[str | None, Report, None]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import tail
-from seatrial.conformance.nesting import NestedRuntime, nest_bundle
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import tail
+from seatrial.conformance.driver.nesting import NestedRuntime, nest_bundle
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
-from seatrial.conformance.driver import Container, Runtime
-from seatrial.conformance.execute import wait_pidfd
-from seatrial.conformance.nesting import NestedRuntime, descendants
-from seatrial.conformance.probe import Report, parse
-from seatrial.conformance.session import run_report
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import wait_pidfd
+from seatrial.conformance.driver.nesting import NestedRuntime, descendants
+from seatrial.conformance.driver.probe import Report, parse
+from seatrial.conformance.engine.session import run_report
 
 pytestmark = [needs("root", "exec"), profile("runc-compat")]
 NAMESPACES = ("pid", "mnt", "net", "ipc", "uts")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 from seatrial.conformance.errors import Finding
 
 SECONDS = 5.0

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.pause.activity import activity, below, computing, is_still, wait_gone, wait_moving
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
 
 PAUSES = needs("command:pause", "command:resume")
 

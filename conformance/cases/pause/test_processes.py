@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.pause.activity import below, computing, wait_moving
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.needs import unmet
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.engine.needs import unmet
 
 
 @needs("command:ps")

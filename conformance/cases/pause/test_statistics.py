@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups.control_files import directories_of
 from seatrial.conformance.cases.pause.activity import SECONDS, below, computing, wait_moving
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
 
 SECTIONS = {"cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt", "network_interfaces"}
 TICKS = os.sysconf("SC_CLK_TCK")

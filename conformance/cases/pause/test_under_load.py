@@ -8,16 +8,16 @@ import time
 
 import pytest
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.bundle import PROBE, Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.exec.executing import at_once
 from seatrial.conformance.cases.exec.test_many import processes
 from seatrial.conformance.cases.lifecycle.surroundings import groups_of
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.probe import parse
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.probe import parse
 
 pytestmark = [profile("runc-compat"), needs("root")]
 

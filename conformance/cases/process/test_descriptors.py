@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seatrial.conformance import probe
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs
-from seatrial.conformance.driver import Runtime, flags
-from seatrial.conformance.execute import execute
-from seatrial.conformance.probe import Report
+from seatrial.conformance.driver import probe
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime, flags
+from seatrial.conformance.driver.execute import execute
+from seatrial.conformance.driver.probe import Report
 
 LINKS = {
     "/dev/fd": "/proc/self/fd",

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance import cgroups, subtree
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import cgroups, subtree
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.unsupported import report_or_skip
-from seatrial.conformance.checks import proper_refusal
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
-from seatrial.conformance.probe import Report, parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.probe import Report, parse
+from seatrial.conformance.engine.checks import proper_refusal
 
 Reader = Callable[..., Report]
 Rejected = Callable[..., Result]

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
-from seatrial.conformance.console import ConsoleSocket, Terminal
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.console import ConsoleSocket, Terminal
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.probe import Report, parse
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.probe import Report, parse
 
 pytestmark = needs("tty")
 

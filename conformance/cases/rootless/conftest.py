@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seatrial.conformance import needs
-from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.ordinary import OrdinaryRuntime, Quarters
+from seatrial.conformance.engine import needs
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.ordinary import OrdinaryRuntime, Quarters
 from seatrial.conformance.plugin import session_of
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
-from seatrial.conformance.console import ConsoleSocket
-from seatrial.conformance.driver import Container
-from seatrial.conformance.ordinary import OrdinaryRuntime
-from seatrial.conformance.probe import Report, parse
-from seatrial.conformance.session import run_report
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.console import ConsoleSocket
+from seatrial.conformance.driver.driver import Container
+from seatrial.conformance.driver.ordinary import OrdinaryRuntime
+from seatrial.conformance.driver.probe import Report, parse
+from seatrial.conformance.engine.session import run_report
 
 pytestmark = [needs("root", "userns", "program:nsenter"), profile("runc-compat")]
 Hire = Callable[..., OrdinaryRuntime]

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs, profile
-from seatrial.conformance.checks import proper_refusal, rejected
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.ordinary import OrdinaryRuntime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.ordinary import OrdinaryRuntime
+from seatrial.conformance.engine.checks import proper_refusal, rejected
 
 pytestmark = [needs("root", "userns", "program:nsenter"), profile("runc-compat")]
 Hire = Callable[..., OrdinaryRuntime]

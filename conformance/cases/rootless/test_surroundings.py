@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.features.members import find
-from seatrial.conformance.checks import proper_refusal
-from seatrial.conformance.driver import Container, Runtime
-from seatrial.conformance.ordinary import OrdinaryRuntime, delegated
-from seatrial.conformance.probe import parse
-from seatrial.conformance.session import run_report
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.ordinary import OrdinaryRuntime, delegated
+from seatrial.conformance.driver.probe import parse
+from seatrial.conformance.engine.checks import proper_refusal
+from seatrial.conformance.engine.session import run_report
 
 pytestmark = [needs("root", "userns", "program:nsenter"), profile("runc-compat")]
 Hire = Callable[..., OrdinaryRuntime]

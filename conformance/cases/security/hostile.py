@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from seatrial.conformance.bundle import Bundle
-from seatrial.conformance.driver import Container, Runtime
-from seatrial.conformance.probe import Report, parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.probe import Report, parse
 
 DEV = ("/dev", "/dev/pts", "/dev/shm", "/dev/mqueue")  # the mounts of the default config at and below /dev
 TEXT = "of the host"

@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import held
 from seatrial.conformance.cases.security.hostile import attempt
 from seatrial.conformance.cases.security.intruder import intruder
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Container, Runtime
 from seatrial.conformance.errors import Finding
 
 pytestmark = [needs("root"), profile("runc-compat")]

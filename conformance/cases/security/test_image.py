@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.security.hostile import DEV, TEXT, attempt, entries, victim
-from seatrial.conformance.console import ConsoleSocket
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.probe import parse
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.console import ConsoleSocket
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.probe import parse
 
 pytestmark = needs("root")
 

@@ -7,11 +7,11 @@ import os
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.security.hostile import attempted, entries
 from seatrial.conformance.cases.security.inside import read_inside
-from seatrial.conformance.driver import Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
 
 pytestmark = needs("root")
 

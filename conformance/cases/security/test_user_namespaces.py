@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from seatrial.conformance import cgroups
-from seatrial.conformance.bundle import Bundle
+from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.security.hostile import attempt
-from seatrial.conformance.driver import Runtime
-from seatrial.conformance.execute import Result
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
 
 pytestmark = needs("userns")
 

@@ -12,9 +12,9 @@ import time
 from types import TracebackType
 from typing import Any
 
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import tail
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.execute import tail
 
 SECONDS = 8.0
 

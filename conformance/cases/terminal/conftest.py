@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from seatrial.conformance.bundle import Bundle
 from seatrial.conformance.cases import shared
 from seatrial.conformance.cases.exec.executing import held
-from seatrial.conformance.console import ConsoleSocket
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.console import ConsoleSocket
+from seatrial.conformance.driver.driver import Container, Runtime
 
 LINES = "".join(f"{number:07d} " for number in range(125000))  # 1,000,000 bytes, each place with another neighbour
 

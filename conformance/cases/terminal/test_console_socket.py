@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE, Bundle
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import detached
 from seatrial.conformance.cases.process.test_terminal import create, with_terminal
-from seatrial.conformance.console import ConsoleSocket
-from seatrial.conformance.driver import Container, Runtime
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.console import ConsoleSocket
+from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.probe import parse
 from seatrial.conformance.errors import EnvironmentProblem, Finding
-from seatrial.conformance.probe import parse
 
 pytestmark = [needs("tty"), profile("runc-compat")]
 
@@ -227,7 +227,7 @@ def test_hang_up_ends_an_executed_program(container: Container, listener: Consol
         pidfd = os.pidfd_open(pid)
         try:
             terminal.close()
-            from seatrial.conformance.execute import wait_pidfd
+            from seatrial.conformance.driver.execute import wait_pidfd
 
             assert wait_pidfd(pidfd, 5), "the program outlives its terminal"
         finally:

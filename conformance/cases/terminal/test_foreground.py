@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from seatrial.conformance.bundle import PROBE
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.exec.executing import at_once
 from seatrial.conformance.cases.terminal.caller import Caller, executing
 from seatrial.conformance.cases.terminal.conftest import LINES
-from seatrial.conformance.driver import Container
+from seatrial.conformance.driver.bundle import PROBE
+from seatrial.conformance.driver.driver import Container
+from seatrial.conformance.driver.probe import parse
 from seatrial.conformance.errors import Finding
-from seatrial.conformance.probe import parse
 
 pytestmark = [needs("exec", "tty"), profile("runc-compat")]
 
