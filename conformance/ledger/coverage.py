@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from seatrial.conformance.errors import HarnessBug
-from seatrial.conformance.ledger import ledger
+from seatrial.conformance.ledger import ledger, tables
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "uncovered.toml")
 KINDS = ("not-observable", "permission", "config-duty", "caller-duty", "hardware", "host", "open")
@@ -39,12 +38,8 @@ class Row:
 
 def parse(text: str) -> dict[str, Gap]:
     """Gaps by ledger id.  HarnessBug names the entry that is malformed or unknown to the ledger."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise HarnessBug(f"uncovered: {error}") from error
     found: dict[str, Gap] = {}
-    for name, entry in document.items():
+    for name, entry in tables.document(text, "uncovered").items():
         if not isinstance(entry, Mapping) or set(entry) != {"kind", "reason"}:
             raise HarnessBug(f"uncovered: {name}: kind and reason are expected")
         kind, reason = entry["kind"], entry["reason"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from seatrial.conformance.engine import needs as needs_module
 from seatrial.conformance.errors import HarnessBug
+from seatrial.conformance.ledger import tables
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ledger.toml")
 SPEC_VERSION = "1.3.0"  # the tag that ledger.toml was walked from (v1.3.0-15-g6999a89)
@@ -43,19 +43,7 @@ class Requirement:
 def parse(text: str) -> dict[str, Requirement]:
     """Requirements by id, in file order.  HarnessBug names the row that is malformed, repeated or uses an unknown
     word."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise HarnessBug(f"ledger: {error}") from error
-    if set(document) != {"requirement"} or not isinstance(document["requirement"], list):
-        raise HarnessBug("ledger: only [[requirement]] tables are expected")
-    found: dict[str, Requirement] = {}
-    for number, row in enumerate(document["requirement"], 1):
-        requirement = _requirement(row, number)
-        if requirement.id in found:
-            raise HarnessBug(f"ledger: {requirement.id} appears twice")
-        found[requirement.id] = requirement
-    return found
+    return tables.by_id(text, "ledger", "requirement", _requirement)
 
 
 def _requirement(row: Mapping[str, object], number: int) -> Requirement:

@@ -7,12 +7,12 @@ Its id and the word `museum` are keywords of those cases: `seatrial check -k CVE
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from seatrial.conformance.errors import HarnessBug
+from seatrial.conformance.ledger import tables
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "museum.toml")
 KEYWORD = "museum"
@@ -34,20 +34,7 @@ class Exhibit:
 
 def parse(text: str) -> dict[str, Exhibit]:
     """Exhibits by id, in file order.  HarnessBug names the one that is malformed or repeated."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise HarnessBug(f"museum: {error}") from error
-    rows = document.get("exhibit")
-    if set(document) != {"exhibit"} or not isinstance(rows, list):
-        raise HarnessBug("museum: only [[exhibit]] tables are expected")
-    found: dict[str, Exhibit] = {}
-    for number, row in enumerate(rows, 1):
-        exhibit = _exhibit(row, number)
-        if exhibit.id in found:
-            raise HarnessBug(f"museum: {exhibit.id} appears twice")
-        found[exhibit.id] = exhibit
-    return found
+    return tables.by_id(text, "museum", "exhibit", _exhibit)
 
 
 def _exhibit(row: dict[str, object], number: int) -> Exhibit:
