@@ -18,9 +18,8 @@ _NEWTIME = NAMESPACE_FLAGS["time"]
 
 KEYRING = "_ses."  # and the container's id: the session keyring of its processes
 
-# Bits of key permissions (keyctl_setperm(3)) for whoever is to find the keyring: in a user namespace "other", for its
-# root does not own the key that the host sees; else "user".
-_KEY_OTH_SEARCH = 0x8
+# A bit of key permissions (keyctl_setperm(3)): what `exec` starts joins the keyring by its name, as the user that init
+# was when it made the keyring, and finds only what that user may search.
 _KEY_USR_SEARCH = 0x80000
 
 
@@ -52,8 +51,7 @@ def enter(config: Config, environment: Environment) -> list[Operation]:
         operations.append(op.unshare(flags))
     operations.append(op.setsid())
     if not config.no_new_keyring:
-        grant = _KEY_OTH_SEARCH if user else _KEY_USR_SEARCH
-        operations += labelled_keyring(config, op.session_keyring(KEYRING + environment.id, grant))
+        operations += labelled_keyring(config, op.session_keyring(KEYRING + environment.id, _KEY_USR_SEARCH))
     if config.is_new("net"):
         operations.append(op.loopback_up())
     if config.net_devices or config.networks:

@@ -214,8 +214,10 @@ def test_a_joined_namespace_without_a_descriptor_is_an_error() -> None:
         compiled(joining("net"))
 
 
-def test_user_namespace_lets_others_search_the_keyring() -> None:
-    assert lines(compiled(config("user")), "session_keyring") == ["join a session keyring _ses.c1 (permissions 0x8)"]
+@pytest.mark.parametrize("types", [(), ("user",)])
+def test_the_owner_may_search_the_keyring(types: tuple[str, ...]) -> None:
+    wanted = ["join a session keyring _ses.c1 (permissions 0x80000)"]
+    assert lines(compiled(config(*types)), "session_keyring") == wanted
 
 
 def test_process_attributes() -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from seatrial.conformance.case import covers, needs
+from seatrial.conformance.cases.features.members import find
 from seatrial.conformance.cases.unsupported import create_or_skip, report_or_skip
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.driver.execute import Result
 from seatrial.conformance.driver.network import HostNetwork, OtherNetwork
-from seatrial.conformance.driver.probe import Report
+from seatrial.conformance.driver.probe import Report, parse
 from seatrial.conformance.errors import Finding
 
 pytestmark = needs("root", "net", "veth")
@@ -75,6 +76,17 @@ def test_a_device_moves_and_is_up(runtime: Runtime, bundle: Bundle, host: HostNe
     found = report_or_skip(runtime, moving(bundle, trial0={}))
     assert device(found, "trial0")["up"]
     assert "trial0" not in host.devices()
+
+
+@needs("features")
+@covers("features-linux/netdevices/2", ROW + "1")
+def test_who_claims_it_moves_devices(runtime: Runtime, bundle: Bundle, host: HostNetwork) -> None:
+    """The other cases are skipped where a runtime refuses netDevices; one that says in `features` that it has them
+    refuses no device that can be moved (features-linux.md#netdevices)."""
+    if not find(runtime.features(), "linux.netDevices.enabled"):
+        pytest.skip("features: no linux.netDevices")
+    result = runtime.run(moving(bundle, trial0={"name": "moved0"}))
+    assert device(parse(result.stdout, result), "moved0")["up"]
 
 
 @covers(ROW + "1", ROW + "2", ROW + "6", ROW + "7", ROW + "8")

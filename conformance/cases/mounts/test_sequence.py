@@ -1,0 +1,38 @@
+"""config.md#mounts: the list from its first entry on, and what happens to a mount after it was made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from seatrial.conformance.case import covers, needs
+from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.probe import Report
+
+Reader = Callable[..., Report]
+
+
+@covers("config/mounts/2", "config/mounts/10")
+def test_a_bind_mount_may_be_the_first(bundle: Bundle, report: Reader) -> None:
+    """A bind mount at the head of the list is made like any other."""
+    source = bundle.outside("first")
+    os.mkdir(source)
+    with open(os.path.join(source, "word"), "w", encoding="ascii") as file:
+        file.write("first")
+    entry = {"destination": "/mnt", "type": "bind", "source": source, "options": ["bind"]}
+    bundle.config["mounts"].insert(0, entry)
+    found = report(bundle.probe("read /mnt/word"))
+    assert found.verb("read").value == "first"
+
+
+@needs("root")
+@pytest.mark.parametrize("flags", [("ro", "strictatime"), ("strictatime",)], ids=["read-only", "writable"])
+@covers("config/linux-mount-options/strictatime", "config/linux-mount-options/ro")
+def test_strictatime_of_a_tmpfs(bundle: Bundle, report: Reader, flags: tuple[str, ...]) -> None:
+    """strictatime holds whatever else is asked for: also where the runtime makes the mount read-only afterwards."""
+    bundle.mount("/mnt", "tmpfs", "tmpfs", *flags)
+    options = report(bundle).mount_options("/mnt")
+    assert not {"relatime", "noatime"} & options
+    assert ("ro" in options) == ("ro" in flags)
