@@ -8,7 +8,7 @@
 static const struct verb action_verbs[];
 static const struct verb *const tables[] = {
     report_verbs, action_verbs, file_verbs, path_verbs, mount_verbs, process_verbs,
-    signal_verbs, load_verbs, syscall_verbs, hook_verbs, descriptor_verbs, kernel_verbs,
+    signal_verbs, load_verbs, syscall_verbs, hook_verbs, descriptor_verbs, kernel_verbs, workload_verbs,
 };
 
 static const struct verb *find(const char *name)

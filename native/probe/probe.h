@@ -21,7 +21,7 @@ struct verb {
 };
 
 extern const struct verb file_verbs[], path_verbs[], mount_verbs[], process_verbs[], signal_verbs[], load_verbs[],
-    syscall_verbs[], hook_verbs[], descriptor_verbs[], kernel_verbs[], report_verbs[];
+    syscall_verbs[], hook_verbs[], descriptor_verbs[], kernel_verbs[], report_verbs[], workload_verbs[];
 
 #define BAD_ARGUMENTS (-1) /* the line says so, and the process ends with STATUS_USAGE */
 #define STATUS_USAGE 64    /* EX_USAGE of <sysexits.h> */
