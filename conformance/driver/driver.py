@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from seatrial.conformance.airlock import orphans
+from seatrial.conformance.driver import criu
 from seatrial.conformance.driver.bundle import Bundle, Workshop
 from seatrial.conformance.driver.execute import Result, execute, tail, wait_pidfd
 from seatrial.conformance.errors import EnvironmentProblem, Finding, RuntimeTimeout
@@ -50,7 +51,8 @@ class Runtime:
         self.workshop = workshop
         self.timeout = timeout
         home = "/root" if os.geteuid() == 0 else os.path.expanduser("~")
-        self.env = {"PATH": PATH_VALUE, "HOME": home, "LANG": "C.UTF-8", "XDG_RUNTIME_DIR": directory}
+        path_value = criu.first_in_path(PATH_VALUE)
+        self.env = {"PATH": path_value, "HOME": home, "LANG": "C.UTF-8", "XDG_RUNTIME_DIR": directory}
         self.journal: list[Result] = []
         self.containers: list[Container] = []
         self.seconds = 0.0

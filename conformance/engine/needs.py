@@ -1,8 +1,8 @@
 """Typed needs: what a case wants from the host or from the runtime before it can judge.
 
 A need is a word, or a word with an argument: `kernel>=5.12`, `cap:SYS_RESOURCE`, `cgroup:memory`, `program:ip`,
-`filesystem:overlay`, `command:exec`, `call:mount_setattr` (a row of mask/history.py).  An unknown word raises
-HarnessBug (a collection error, never a silent skip).
+`filesystem:overlay`, `command:exec`, `call:mount_setattr` (a row of mask/history.py), `criu>=4.0`, `criu:uffd-noncoop`
+(`criu check --feature`).  An unknown word raises HarnessBug (a collection error, never a silent skip).
 """
 
 from __future__ import annotations
@@ -175,7 +175,24 @@ def _rdma() -> str | None:
 
 
 def _criu() -> str | None:
-    return None if shutil.which("criu") else "no criu program"
+    from seatrial.conformance.driver import criu
+
+    return _root() or criu.unusable()
+
+
+def _criu_version(wanted: str) -> str | None:
+    from seatrial.conformance.driver import criu
+
+    found = criu.version()
+    if found is None:
+        return "no criu program"
+    return None if found >= tuple(map(int, wanted.split("."))) else f"{criu.name()} is older than {wanted}"
+
+
+def _criu_feature(name: str) -> str | None:
+    from seatrial.conformance.driver import criu
+
+    return criu.lacks(name)
 
 
 def _smp() -> str | None:
@@ -229,7 +246,7 @@ HOST: dict[str, Callable[[], str | None]] = {
     "swap": _swap,
 }
 COMMANDS = {"features": "features", "exec": "exec"}  # commands outside the spec, asked of the runtime itself
-PREFIXES = ("kernel>=", "cap:", "cgroup:", "program:", "filesystem:", "command:", "call:")
+PREFIXES = ("kernel>=", "cap:", "cgroup:", "program:", "filesystem:", "command:", "call:", "criu>=", "criu:")
 CALLS = {"time-ns": "unshare-time"}  # needs of the host that a mask can take away, and the row of mask/history.py
 
 
@@ -246,6 +263,8 @@ def check_word(word: str) -> None:
     if word in HOST or word in COMMANDS:
         return
     if word.startswith("kernel>=") and re.fullmatch(r"kernel>=\d+\.\d+", word):
+        return
+    if re.fullmatch(r"criu>=\d+\.\d+|criu:[a-z_-]+", word):
         return
     if word.startswith("cap:") and word[4:] in CAPABILITIES:
         return
@@ -291,6 +310,10 @@ def _host(word: str) -> str | None:
     check_word(word)
     if word in HOST:
         return HOST[word]()
+    if word.startswith("criu>="):
+        return _criu_version(word[6:])
+    if word.startswith("criu:"):
+        return _criu_feature(word[5:])
     prefix, argument = (word[:8], word[8:]) if word.startswith("kernel>=") else word.split(":", 1)
     if prefix == "call":
         major, minor = BY_NAME[argument].kernel

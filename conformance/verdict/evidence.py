@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -48,6 +49,8 @@ def collect(
         for number, path in enumerate(bundles):
             name = "config.json" if number == 0 else f"config-{number + 1}.json"
             _copy(os.path.join(path, "config.json"), os.path.join(directory, name))
+            for log in sorted(glob.glob(os.path.join(path, "*", "*.log"))):  # CRIU's, of checkpoints and restores
+                _copy(log, os.path.join(directory, "-".join(log.split(os.sep)[-3:])))
     _copy("/proc/self/mountinfo", os.path.join(directory, "mountinfo.txt"))
     _write(directory, "cgroups.txt", cgroup_table())
     _write(directory, "processes.txt", process_table())
