@@ -7,6 +7,7 @@ import os
 from seatrial.runtime.cli.criu_options import OPTIONS as CRIU_OPTIONS
 from seatrial.runtime.cli.criu_options import USAGE as CRIU_USAGE
 from seatrial.runtime.cli.criu_options import criu_options, page_server, warn_without_root
+from seatrial.runtime.cli.launching import keep_from_hooks
 from seatrial.runtime.cli.main import Context, one_id
 from seatrial.runtime.cli.options import Options
 from seatrial.runtime.container import Container
@@ -53,6 +54,7 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
         page_server=page_server(options.text("page_server")),
         status_fd=int(status_fd),
     )
+    keep_from_hooks()  # CRIU would keep them open, too: whoever waits for the end of the status descriptor
     with Container.load(context.root, id, log=context.log) as container:
         container.checkpoint(chosen)
         if not (chosen.leave_running or chosen.pre_dump):

@@ -8,6 +8,7 @@ from seatrial.runtime.cli.criu_options import criu_options, warn_without_root
 from seatrial.runtime.cli.launching import prepare
 from seatrial.runtime.cli.main import Context, one_id
 from seatrial.runtime.cli.options import Options
+from seatrial.runtime.errors import ContainerNotFoundError
 
 OPTIONS = CRIU_OPTIONS | {
     "bundle": ("bundle", "text"),
@@ -78,5 +79,8 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
         finally:
             foreground.close()
         if not options.flag("keep"):
-            container.destroy(force=True)
+            try:
+                container.destroy(force=True)
+            except ContainerNotFoundError:
+                pass  # `checkpoint`, or `delete --force`, was faster
         return status

@@ -7,6 +7,7 @@ import os
 from seatrial.runtime.cli.launching import COMMON_OPTIONS, COMMON_USAGE, prepare
 from seatrial.runtime.cli.main import Context, one_id
 from seatrial.runtime.cli.options import Options
+from seatrial.runtime.errors import ContainerNotFoundError
 
 OPTIONS = COMMON_OPTIONS | {
     "detach": ("detach", "flag"),
@@ -61,5 +62,8 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
         finally:
             foreground.close()
         if not options.flag("keep"):
-            container.destroy(force=True)
+            try:
+                container.destroy(force=True)
+            except ContainerNotFoundError:
+                pass  # `checkpoint`, or `delete --force`, was faster
         return status

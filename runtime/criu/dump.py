@@ -8,7 +8,7 @@ from seatrial.runtime.config import Config
 from seatrial.runtime.criu import messages
 from seatrial.runtime.criu.image import DESCRIPTORS_FILE, Directory, Record, parent_directory
 from seatrial.runtime.criu.mounts import MountEntry, external_mounts, parse_mountinfo
-from seatrial.runtime.criu.options import EXTERNAL_NAMESPACES, common, log_path
+from seatrial.runtime.criu.options import EXTERNAL_NAMESPACES, common, in_foreign_cgroup, log_path
 from seatrial.runtime.criu.report import failure
 from seatrial.runtime.criu.service import Service, check_features, check_version, version_text
 from seatrial.runtime.errors import CriuError, StateError, SyscallError, UsageError
@@ -113,6 +113,9 @@ class Dump:
         }
         if self.work is not None:
             chosen["work_dir_fd"] = self.work.fd
+        if not options.manage_cgroups_mode and self._in_foreign_cgroup():
+            self.log.debug("the container is in a cgroup that is not its own: CRIU is to ignore cgroups")
+            chosen["manage_cgroups_mode"] = messages.CGROUP_MODES["ignore"]
         freezer = self.state.cgroup_paths.get("freezer") or self.state.cgroup_paths.get("")
         if freezer:  # else CRIU stops the processes one by one
             chosen["freeze_cgroup"] = freezer
@@ -132,6 +135,14 @@ class Dump:
             if namespace is not None and namespace.path:
                 external.append(f"{type}[{_inode(f'/proc/{self.pid}/ns/{type}')}]:{key}")
         return external
+
+    def _in_foreign_cgroup(self) -> bool:
+        path = f"/proc/{self.pid}/cgroup"
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                return in_foreign_cgroup(file.read(), self.state.cgroup_paths)
+        except OSError as error:
+            raise self._gone(path, error) from None
 
     def _mount_entries(self) -> list[MountEntry]:
         if not self.config.private("mnt"):
@@ -178,13 +189,14 @@ class Dump:
         """
         mounts = {entry.id for entry in entries}
         names = [name.removesuffix(" (deleted)") for name in self.state.external_descriptors]
+        files = {name for name in names if name.startswith("/")}
         outside: dict[str, str] = {}
-        if any(name.startswith("/") for name in names) and mounts:
+        if files and mounts:
             directory = f"/proc/{self.pid}/fd"
             try:
                 for number in os.listdir(directory):
                     target = os.readlink(f"{directory}/{number}").removesuffix(" (deleted)")
-                    mount = _fdinfo(f"/proc/{self.pid}", int(number)) if target in names else None
+                    mount = _fdinfo(f"/proc/{self.pid}", int(number)) if target in files else None
                     if mount is not None and mount not in mounts:
                         outside[target] = f"file[{mount:x}:{os.stat(f'{directory}/{number}').st_ino:x}]"
             except OSError as error:

@@ -49,6 +49,19 @@ def common(options: CriuOptions, config: Config) -> dict[str, Any]:
     return chosen
 
 
+def in_foreign_cgroup(proc_cgroup: str, paths: dict[str, str]) -> bool:
+    """Whether a process is in a cgroup that is not the container's, in some v1 hierarchy.
+
+    `proc_cgroup`: text of /proc/PID/cgroup; `paths`: of state.json.  CRIU takes the whole tree from there on for the
+    container's: it would dump everybody's cgroups, and on restore make those anew that have gone.
+    """
+    for line in proc_cgroup.splitlines():
+        _number, controllers, _path = line.split(":", 2)
+        if controllers and not any(name in paths for name in controllers.split(",")):
+            return True
+    return False
+
+
 def log_path(options: CriuOptions, name: str) -> str:
     """Where CRIU's log is."""
     return os.path.join(os.path.abspath(options.work_directory or options.images_directory), name)

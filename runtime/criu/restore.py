@@ -141,7 +141,7 @@ class Restoration:
         service = self.service
         assert service is not None
         self._place(service.pid)
-        chosen["cg_root"] = _cgroup_roots(service.pid)
+        chosen["cg_root"] = _cgroup_roots(service.pid, self.cgroup.paths)
         try:
             response = service.request(messages.RESTORE, chosen, notified=self._notified)
         except CriuError as error:
@@ -412,13 +412,13 @@ class Restoration:
         destroy(self.directory, self.state, self.log, config=config)
 
 
-def _cgroup_roots(pid: int) -> list[dict[str, str]]:
-    """Where CRIU puts the container's cgroups, by hierarchy: cgroups(7), /proc/PID/cgroup."""
+def _cgroup_roots(pid: int, paths: dict[str, str]) -> list[dict[str, str]]:
+    """Where CRIU puts the container's cgroups, by hierarchy, as it sees itself: cgroups(7), /proc/PID/cgroup."""
     roots = []
     with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         for line in file.read().splitlines():
             _number, controllers, path = line.split(":", 2)
-            roots += [{"ctrl": name, "path": path} for name in controllers.split(",")]
+            roots += [{"ctrl": name, "path": path} for name in controllers.split(",") if name in paths]
     return roots
 
 
