@@ -19,6 +19,8 @@ import compile as native_programs  # noqa: E402  (native/compile.py)
 FOLDERS = ("native", "runtime", "conformance", "fuzz", "vm")
 C_FOLDERS = ("executor", "probe", "bindings", "bin", "build")
 DATA = ["py.typed", "*.pyi", "*.toml", "*.json", "*.html", "*.j2", "*.css", "*.js", "*.md"]
+# For machines: the first programs of their initramfs, and what Vagrant reads.
+DATA += ["init", "box-init", "Vagrantfile", "*.rb", "*.sh", "*.pub"]
 
 
 def packages() -> list[str]:

@@ -18,8 +18,9 @@ from seatrial.conformance.driver.driver import DEFAULT_TIMEOUT, Runtime
 from seatrial.conformance.driver.execute import Result
 from seatrial.conformance.driver.probe import Report
 from seatrial.conformance.engine import checks, needs
-from seatrial.conformance.engine.session import Session, default_runtime, run_report
+from seatrial.conformance.engine.session import WORKDIR_ENV, Session, default_runtime, run_report
 from seatrial.conformance.errors import CaseTimeout, EnvironmentProblem, HarnessBug
+from seatrial.conformance.hosts import specs
 from seatrial.conformance.ledger import ledger, museum
 from seatrial.conformance.mask.names import resolve_all
 from seatrial.conformance.verdict import expect, repeat
@@ -67,7 +68,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--runtime-timeout {limit:g}: seconds above 0 are expected")
     try:
         resolve_all(config.getoption("mask"))
-        config.stash[_EXPECTATIONS] = expect.load(config.getoption("expect"))
+        worker = getattr(config, "workerinput", {})
+        told = worker.get("seatrial_expect")  # on another machine, where the files are not
+        files = told if told is not None else expect.texts(config.getoption("expect"))
+        config.stash[_EXPECTATIONS] = [entry for name, text in files for entry in expect.parse(text, name)]
     except EnvironmentProblem as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(Recorder(config), "seatrial-recorder")
@@ -77,6 +81,8 @@ def pytest_report_header(config: pytest.Config) -> str:
     """What is tested, and where."""
     option = config.getoption
     where = f"in the airlock, cgroup {view}" if (view := os.environ.get(VIEW_ENV)) else "without an airlock"
+    if specs.remote(config):
+        where = f"workers on other machines: {', '.join(config.option.tx)}"
     return f"seatrial: runtime {option('runtime') or default_runtime()}, profile {option('profile')}, {where}"
 
 
@@ -258,9 +264,10 @@ def session_of(config: pytest.Config) -> Session:
     if _SESSION not in config.stash:
         option = config.getoption
         view = os.environ.get(VIEW_ENV)
+        workdir = option("workdir") or os.environ.get(WORKDIR_ENV)
         try:
             made: Session | EnvironmentProblem = Session(
-                option("runtime"), option("workdir"), option("runtime_timeout"), view, tuple(option("mask"))
+                option("runtime"), workdir, option("runtime_timeout"), view, tuple(option("mask"))
             )
         except EnvironmentProblem as error:
             made = error

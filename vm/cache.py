@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-KINDS = ("apt", "kernels", "layers", "snapshots")
+KINDS = ("apt", "boxes", "kernels", "layers", "snapshots")
 BUILDING, SEPARATOR = ".building-", "~"  # .building-NAME~RANDOM: what is made of the entry NAME
 
 
@@ -145,7 +145,7 @@ def collect(age: float) -> list[tuple[str, int]]:
             if (half or time.time() - os.lstat(path).st_mtime > age) and remove(name):
                 removed.append((name, size))
     for path in [*glob.glob("/tmp/seatrial-vm-*"), *glob.glob("/dev/shm/seatrial-templates-*")]:
-        if not _alive(path):
+        if not alive(path):
             size = _size(path)
             shutil.rmtree(path, ignore_errors=True)
             removed.append((path, size))
@@ -158,7 +158,7 @@ def mark(directory: str) -> None:
         file.write(f"{os.getpid()} {_started(os.getpid())}")
 
 
-def _alive(directory: str) -> bool:
+def alive(directory: str) -> bool:
     """Whether the process that marked a directory lives: the same pid, started at the same time (proc_pid_stat(5))."""
     try:
         with open(os.path.join(directory, "owner"), encoding="ascii") as file:

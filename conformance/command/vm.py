@@ -26,6 +26,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
     build = verbs.add_parser("build", help="fetch the kernel and make the image, so that later runs start at once")
     _describe(build)
+    build.add_argument("--format", choices=("machine", "box"), default="machine", help="box: one for Vagrant's libvirt")
+    build.add_argument("--output", metavar="FILE", help="where the box is written (default: it stays in the cache)")
     build.set_defaults(action=guarded(_build))
 
     run = verbs.add_parser("run", help="run one command in a fresh machine")
@@ -71,7 +73,7 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     add("--cgroup", default="v2", metavar="MODE", help="v1, hybrid or v2 (default: v2)")
     add("--image", metavar="RELEASE", help="the release that the image is made of (default: bookworm)")
     add("--memory", type=positive, default=1024, metavar="MIB", help="(default: 1024)")
-    add("--driver", default="qemu", metavar="NAME", help="(default: qemu)")
+    add("--driver", default="qemu", metavar="NAME", help="qemu, vagrant or fake (default: qemu)")
     add("--lock", metavar="FILE", help="pin kernel packages by this file; what it lacks is added")
     add("--cold", action="store_true", help="boot, and neither use nor make a template of a warm machine")
     add("--seatrial", action="store_true", help="with this seatrial and seatrial-runtime in the machine")
@@ -107,11 +109,14 @@ def _blueprint(options: argparse.Namespace) -> Blueprint:
 def _pool(options: argparse.Namespace) -> Pool:
     from seatrial.vm.machine import pool
 
-    if options.driver != "qemu":
+    if options.driver not in ("qemu", "vagrant"):
         return pool(options.driver)
     from seatrial.vm.kernel.lock import Lock
 
-    return pool("qemu", keep=True, lock=Lock(options.lock) if options.lock else None)
+    lock = Lock(options.lock) if options.lock else None
+    if options.driver == "vagrant":
+        return pool("vagrant", templates=False, lock=lock)  # they would not outlast this command
+    return pool("qemu", keep=True, lock=lock)
 
 
 def _kernels(_options: argparse.Namespace) -> int:
@@ -123,9 +128,33 @@ def _kernels(_options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
+    if options.format == "box":
+        return _build_box(options)
+    if options.output:
+        raise EnvironmentProblem("--output: only a box is written to a file (--format box)")
     with _pool(options) as machines:
         for line in machines.prepare(_blueprint(options)):
             print(line)
+    return outcome.CLEAN
+
+
+def _build_box(options: argparse.Namespace) -> int:
+    import shutil
+
+    from seatrial.vm.kernel.lock import Lock
+    from seatrial.vm.vagrant import box
+
+    if options.seatrial:
+        raise EnvironmentProblem("--seatrial: a box holds packages alone; `vm run --driver vagrant` brings it along")
+    name, path = box.build(_blueprint(options), Lock(options.lock) if options.lock else None)
+    if options.output:
+        try:
+            shutil.copyfile(path, options.output)
+        except OSError as error:
+            raise EnvironmentProblem(f"cannot write {options.output}: {error.strerror}") from error
+        path = options.output
+    print(f"box        {name}  {path}")
+    print(f"           vagrant box add --name {name} {path}")
     return outcome.CLEAN
 
 
@@ -176,7 +205,10 @@ def _remove(options: argparse.Namespace) -> int:
 
 def _collect(options: argparse.Namespace) -> int:
     from seatrial.vm import cache
+    from seatrial.vm.vagrant import environment
 
+    for name in environment.sweep():
+        print(f"removed {name} and its machine")
     for name, size in cache.collect(options.days * DAY):
         print(f"removed {name} ({size / 1e6:.1f} MB)")
     return outcome.CLEAN

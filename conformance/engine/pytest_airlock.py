@@ -17,6 +17,8 @@ from seatrial.conformance.airlock.scratch import Scratch
 from seatrial.conformance.airlock.subtree import sweep_stale
 from seatrial.conformance.engine.session import resolve_runtime
 from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.hosts import plugin as hosts
+from seatrial.conformance.hosts import specs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +45,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     option = config.option
     idle = option.collectonly or option.help or option.version or getattr(option, "showfixtures", False)
     if INSIDE_ENV in os.environ or idle or option.markers or hasattr(config, "workerinput") or why_not(config):
+        return None
+    if specs.remote(config):
+        hosts.register(config)  # each worker has its airlock, on its machine
         return None
     try:
         runtime = resolve_runtime(config.getoption("runtime"))
@@ -73,7 +78,7 @@ def _run_inside(arguments: list[str], view: str, runtime: str) -> int:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Where the cases run."""
-    if INSIDE_ENV in os.environ:
+    if INSIDE_ENV in os.environ or (specs.remote(config) and not config.getoption("no_airlock")):
         return []
     reason = why_not(config)
     return [f"seatrial: no airlock ({reason}): what the runtime leaves behind stays on this host"] if reason else []

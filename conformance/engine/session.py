@@ -19,6 +19,8 @@ from seatrial.conformance.driver.probe import Report
 from seatrial.conformance.errors import EnvironmentProblem, Finding
 from seatrial.native import syscall
 
+WORKDIR_ENV = "SEATRIAL_WORKDIR"  # where bundles are made, for a worker in an airlock of its own (hosts/gateway.py)
+
 
 def default_runtime() -> str:
     """The reference runtime, installed beside the running interpreter."""

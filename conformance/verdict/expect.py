@@ -206,7 +206,12 @@ def find(name: str) -> str:
 
 def load(names: Iterable[str]) -> list[Expectation]:
     """The entries of files, each a path or the name of a shipped file; EnvironmentProblem says what is wrong where."""
-    found: list[Expectation] = []
+    return [entry for source, text in texts(names) for entry in parse(text, source)]
+
+
+def texts(names: Iterable[str]) -> list[tuple[str, str]]:
+    """(name, text) of files, each a path or the name of a shipped file; EnvironmentProblem when one cannot be read."""
+    found: list[tuple[str, str]] = []
     for name in names:
         path = find(name)
         try:
@@ -216,7 +221,7 @@ def load(names: Iterable[str]) -> list[Expectation]:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             hint = "" if os.sep in name else f"; shipped files: {', '.join(shipped()) or 'none'}"
             raise EnvironmentProblem(f"cannot read the expectations {name}: {reason}{hint}") from error
-        found += parse(text, os.path.basename(path))
+        found.append((os.path.basename(path), text))
     return found
 
 

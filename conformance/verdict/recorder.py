@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Generator
@@ -17,7 +18,9 @@ from seatrial.conformance import plugin
 from seatrial.conformance.airlock.airlock import VIEW_ENV
 from seatrial.conformance.engine.session import Session, resolve_runtime
 from seatrial.conformance.errors import CaseTimeout, EnvironmentProblem, HarnessBug, RuntimeTimeout
-from seatrial.conformance.verdict import evidence, outcome, repeat, stamp
+from seatrial.conformance.hosts import parcel
+from seatrial.conformance.hosts import plugin as hosts
+from seatrial.conformance.verdict import evidence, expect, outcome, repeat, stamp
 from seatrial.conformance.verdict.expect import CRASHED, TIMEOUT, Expectations, Facts
 from seatrial.conformance.verdict.gate import Gate
 from seatrial.conformance.verdict.results import CaseResult
@@ -37,6 +40,7 @@ class Recorder:
         self.config = config
         worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         self.is_worker = worker is not None
+        self.is_remote = worker is not None and "seatrial_expect" in worker  # on another machine
         self.stamp: dict[str, Any] | None = json.loads(worker["seatrial_stamp"]) if worker is not None else None
         self._file: IO[str] | None = None
         self._phases: dict[str, list[dict[str, Any]]] = {}
@@ -46,6 +50,7 @@ class Recorder:
         self._repetitions: dict[str, list[CaseResult]] = {}
         self._tolerated: set[str] = set()
         self._stale: list[str] = []
+        self._digests: set[str | None] = set()  # of the runtime, at the end, on the machines of the workers
         self._gate: Gate | None = None
         self.problems: list[str] = []
 
@@ -58,20 +63,30 @@ class Recorder:
             return
         path = self.config.getoption("results")
         try:
-            runtime = resolve_runtime(self.config.getoption("runtime"))
-            airlock = VIEW_ENV in os.environ
-            self.stamp = stamp.make(runtime, self.config.getoption("profile"), airlock, self.config.getoption("mask"))
             if path:
                 self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  (closed in sessionfinish)
-                self._write({"kind": "stamp", **self.stamp})
+            if hosts.of(self.config) is None:  # otherwise the machines of the workers make it
+                runtime, profile = resolve_runtime(self.config.getoption("runtime")), self.config.getoption("profile")
+                self._begin(stamp.make(runtime, profile, VIEW_ENV in os.environ, self.config.getoption("mask")))
         except EnvironmentProblem as error:
             pytest.exit(str(error), returncode=outcome.ENVIRONMENT)
         except OSError as error:
             pytest.exit(f"cannot write {path}: {error.strerror}", returncode=outcome.ENVIRONMENT)
 
+    def _begin(self, made: dict[str, Any]) -> None:
+        self.stamp = made
+        if self._file is not None:
+            self._write({"kind": "stamp", **made})
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """xdist: give each worker the stamp, for its evidence."""
+        """xdist: give each worker the stamp, for its evidence, and one on another machine what lies here."""
+        remote = hosts.of(self.config)
+        if remote is not None:
+            made = remote.stamp_of(node)
+            if self.stamp is None:
+                self._begin(made)
+            node.workerinput["seatrial_expect"] = expect.texts(self.config.getoption("expect"))
         node.workerinput["seatrial_stamp"] = json.dumps(self.stamp)
 
     @pytest.hookimpl(optionalhook=True)
@@ -97,11 +112,15 @@ class Recorder:
             payload = _payload(outcome.HARNESS_BUG, _tail(report.longreprtext))
             self._put(self._result(case_of_nodeid(report.nodeid), [payload]))
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the phases; after the last one write the line."""
+        payloads = [value for name, value in report.user_properties if name == PROPERTY and isinstance(value, dict)]
+        if not self.is_worker:
+            for payload in payloads:
+                self._unpack(payload)
         if self._file is None:
             return
-        payloads = [value for name, value in report.user_properties if name == PROPERTY and isinstance(value, dict)]
         crashed = report.when not in ("setup", "call", "teardown")
         if crashed:
             payloads = [_payload(outcome.HARNESS_BUG, _tail(report.longreprtext))]
@@ -111,6 +130,16 @@ class Recorder:
         if phases and (crashed or report.when == "teardown"):
             del self._phases[report.nodeid]
             self._finish(case_of_nodeid(report.nodeid), phases, self._seconds[report.nodeid])
+
+    def _unpack(self, payload: dict[str, Any]) -> None:
+        """Evidence that came with the report of a worker on another machine is written here."""
+        files, base = payload.pop("parcel", None), self.config.getoption("evidence")
+        if files is not None and base:
+            try:
+                payload["evidence"] = parcel.unpack(files, base, payload["evidence"])
+            except OSError as error:
+                payload["evidence"] = None
+                payload["reason"] += f" (no evidence: {error})"
 
     def _finish(self, case: str, phases: list[dict[str, Any]], seconds: float) -> None:
         """A case has ended: write its line, after the last of its repetitions."""
@@ -148,23 +177,26 @@ class Recorder:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """xdist: a worker tells at its end which expectations are about no case."""
-        self._stale = self._stale or list(getattr(node, "workeroutput", {}).get("seatrial_stale", ()))
+        told = getattr(node, "workeroutput", {})
+        self._stale = self._stale or list(told.get("seatrial_stale", ()))
+        self._digests.add(told.get("seatrial_digest"))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Check that the binary is still the one that was stamped and that every expectation is about something, and
         close the file."""
         if self.is_worker:
-            self.config.workeroutput["seatrial_stale"] = plugin.stale_expectations(self.config)  # type: ignore[attr-defined]
+            told: dict[str, Any] = {"seatrial_stale": plugin.stale_expectations(self.config)}
+            if self.is_remote:
+                told["seatrial_digest"] = self._digest()
+            self.config.workeroutput.update(told)  # type: ignore[attr-defined]
             return
         if self.stamp is None:
             return
         complaints = self._stale or plugin.stale_expectations(self.config)
         runtime = self.stamp["runtime"]
-        try:
-            same = stamp.digest(runtime["realpath"]) == runtime["digest"]
-        except EnvironmentProblem:
-            same = False
+        remote = hosts.of(self.config) is not None
+        same = (self._digests - {None} if remote else {self._digest()}) <= {runtime["digest"]}
         problems = [("expectations", "\n".join(complaints))] if complaints else []
         if not same:
             problems.append(("runtime", f"{runtime['path']} changed during the run"))
@@ -178,6 +210,13 @@ class Recorder:
         self._write({"kind": "end", "seconds": seconds, "workers": self._workers()})
         self._file.close()
         self._file = None
+
+    def _digest(self) -> str:
+        """The runtime's digest now; empty when it cannot be read."""
+        try:
+            return stamp.digest(self.stamp["runtime"]["realpath"]) if self.stamp is not None else ""
+        except EnvironmentProblem:
+            return ""
 
     def _complain(self, session: pytest.Session, name: str, problem: str) -> None:
         """A line for what is wrong with the run as a whole; pytest's own exit status follows."""
@@ -195,7 +234,8 @@ class Recorder:
 
     def _workers(self) -> int:
         """How many processes run the cases: those of xdist, or this one."""
-        return len(getattr(self.config.option, "tx", None) or [None])
+        remote = hosts.of(self.config)
+        return remote.workers if remote is not None else len(getattr(self.config.option, "tx", None) or [None])
 
     def _write(self, entry: dict[str, Any]) -> None:
         assert self._file is not None
@@ -225,20 +265,22 @@ class Recorder:
 
     def _examine(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any]:
         session = plugin.existing_session(item.config)
-        directory = None
+        directory, files = None, None
         found, reason = outcome.PASSED, ""
         if call.excinfo is not None:
             found, reason = self._classify(call.excinfo, report)
             base = item.config.getoption("evidence")
             if base and found != outcome.SKIPPED:
                 try:
-                    directory = self._evidence(base, item, report, session)
+                    directory, files = self._evidence(base, item, report, session)
                 except OSError as error:
                     reason += f" (no evidence: {error})"
             unforeseen = found == outcome.HARNESS_BUG and not isinstance(call.excinfo.value, HarnessBug)
             if unforeseen and session is not None and not session.runtime.sane():
                 found = outcome.FAILED  # a runtime that cannot run the default bundle surprises cases in many ways
         payload = _payload(found, reason, directory)
+        if files is not None:
+            payload["parcel"] = files
         if found == outcome.FAILED and call.excinfo is not None:
             payload["failure"] = failure_kind(call.excinfo.value, item, session)
         if session is not None:
@@ -260,7 +302,10 @@ class Recorder:
             return outcome.FAILED, f"{excinfo.typename}: {_message(excinfo)}"
         return outcome.HARNESS_BUG, f"{excinfo.typename}: {_message(excinfo)}"
 
-    def _evidence(self, base: str, item: pytest.Item, report: pytest.TestReport, session: Any) -> str:
+    def _evidence(
+        self, base: str, item: pytest.Item, report: pytest.TestReport, session: Any
+    ) -> tuple[str, dict[str, str] | None]:
+        """The directory of the evidence; on another machine its name and the files, which go with the report."""
         option = self.config.getoption
         description = {
             "case": plugin.case_id(item),
@@ -277,7 +322,12 @@ class Recorder:
         }
         runtime = session.runtime if session is not None else None
         failure = own_frames(report.longreprtext)
-        return evidence.collect(os.path.abspath(base), description, failure, runtime, self.stamp)
+        if not self.is_remote:
+            return evidence.collect(os.path.abspath(base), description, failure, runtime, self.stamp), None
+        with tempfile.TemporaryDirectory(prefix="seatrial-evidence-") as work:
+            description["machine"] = os.uname().nodename
+            directory = evidence.collect(work, description, failure, runtime, self.stamp)
+            return os.path.basename(directory), parcel.pack(directory)
 
 
 def failure_kind(error: BaseException, item: pytest.Item, session: Session | None) -> str | None:

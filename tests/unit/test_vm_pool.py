@@ -162,9 +162,9 @@ def test_lock_of_a_removed_entry_is_taken_again() -> None:
 
 def test_directory_of_a_dead_process_is_not_kept(tmp_path: Path) -> None:
     cache.mark(str(tmp_path))
-    assert cache._alive(str(tmp_path))
+    assert cache.alive(str(tmp_path))
     (tmp_path / "owner").write_text(f"{os.getpid()} 1")
-    assert not cache._alive(str(tmp_path))
+    assert not cache.alive(str(tmp_path))
 
 
 def test_layer_changes_with_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,10 +44,11 @@ class Command:
 
 
 class Agent:
-    """The event loop: the port, the pipes of the commands, SIGCHLD."""
+    """The event loop: the port, the pipes of the commands, SIGCHLD.  `out` is where frames go, if not to the port."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, out: int | None = None) -> None:
         self.port = port
+        self.out = port if out is None else out
         self.selector = selectors.DefaultSelector()
         self.commands: dict[int, Command] = {}
         self.received = bytearray()
@@ -70,16 +71,30 @@ class Agent:
         view = memoryview(HEADER.pack(kind, channel, len(payload)) + payload)
         while view:
             try:
-                view = view[os.write(self.port, view[: 1 << 15]) :]
+                view = view[os.write(self.out, view[: 1 << 15]) :]
             except OSError as error:
+                if self.out != self.port:
+                    self.leave()
                 if error.errno not in (errno.EAGAIN, errno.EPIPE):
                     raise
                 time.sleep(0.005)  # nobody listens: a snapshot between two hosts
+
+    def leave(self) -> None:
+        """End the commands and the agent: a connection other than a port does not come back."""
+        for command in self.commands.values():
+            try:
+                if command.pid:
+                    os.killpg(command.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        sys.exit(0)
 
     # -- from the host -------------------------------------------------------------------------------------------------
 
     def read_port(self, _fd: int, _mask: int) -> None:
         data = os.read(self.port, CHUNK)
+        if not data and self.out != self.port:
+            self.leave()
         if not data:
             time.sleep(0.005)  # the host side is closed, or not there yet
             return
@@ -347,6 +362,18 @@ def open_port() -> int:
                     return os.open(f"/dev/{name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
         time.sleep(0.005)
     raise SystemExit("seatrial: boot failed: no virtio-serial port")
+
+
+def serve() -> None:
+    """The agent over its standard input and output, as ssh starts it: then it is one process among others."""
+    source, sink = os.dup(0), os.dup(1)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    for name in [name for name in os.environ if name.startswith(("SUDO_", "SSH_"))]:
+        del os.environ[name]
+    os.environ["LANG"] = "C.UTF-8"
+    Agent(source, sink).run()
 
 
 if __name__ == "__main__":

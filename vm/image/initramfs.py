@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping, Sequence
 
 from seatrial.vm import cache
 from seatrial.vm.kernel import modules
@@ -43,17 +44,19 @@ class Cpio:
 def build(kernel: Kernel, busybox: str) -> str:
     """The path of the initramfs for a kernel; from the cache, or made.  It is not compressed: that costs the guest
     more than it saves."""
-    guest = {name: os.path.join(GUEST, name) for name in ("init", "agent.py")}
+    guest = {"init": os.path.join(GUEST, "init"), "guest/agent.py": os.path.join(GUEST, "agent.py")}
     digest = cache.digest(kernel.digest, *(cache.file_digest(path) for path in (busybox, *guest.values())))
     place = cache.place("layers", f"initramfs-{digest}")
     with cache.building(place) as work:
         if work is not None:
             with open(os.path.join(work, "image"), "wb") as file:
-                file.write(_archive(kernel, busybox, guest))
+                file.write(archive(kernel, busybox, guest))
     return os.path.join(place, "image")
 
 
-def _archive(kernel: Kernel, busybox: str, guest: dict[str, str]) -> bytes:
+def archive(kernel: Kernel, busybox: str, guest: Mapping[str, str], wanted: Sequence[str] = ROOT_MODULES) -> bytes:
+    """The initramfs itself: busybox, the `wanted` modules with what they depend on, and the files of `guest` (path in
+    the archive -> path here), of which `init` is the first program."""
     cpio = Cpio()
     for name in ("bin", "dev", "proc", "sys", "modules", "layers", "upper", "root", "guest"):
         cpio.add(name, stat.S_IFDIR | 0o755)
@@ -62,7 +65,7 @@ def _archive(kernel: Kernel, busybox: str, guest: dict[str, str]) -> bytes:
         cpio.add("bin/busybox", stat.S_IFREG | 0o755, file.read())
     for applet in APPLETS:
         cpio.add(f"bin/{applet}", stat.S_IFLNK | 0o777, b"busybox")
-    order = modules.load_order(kernel.modules, ROOT_MODULES)
+    order = modules.load_order(kernel.modules, wanted)
     for path in order:
         content = modules.read(os.path.join(kernel.modules, path))
         cpio.add(f"modules/{modules.name_of(path)}.ko", stat.S_IFREG | 0o644, content)
@@ -70,5 +73,5 @@ def _archive(kernel: Kernel, busybox: str, guest: dict[str, str]) -> bytes:
     cpio.add("modules/order", stat.S_IFREG | 0o644, listed.encode())
     for name, path in guest.items():
         with open(path, "rb") as file:
-            cpio.add("init" if name == "init" else f"guest/{name}", stat.S_IFREG | 0o755, file.read())
+            cpio.add(name, stat.S_IFREG | 0o755, file.read())
     return cpio.finish()

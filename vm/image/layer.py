@@ -52,16 +52,18 @@ def of_trees(name: str, trees: Mapping[str, str]) -> Layer:
     for target, source in sorted(trees.items()):
         parts += [target, _tree_digest(source)]
 
-    def fill(tree: str) -> None:
-        for target, source in trees.items():
-            place = os.path.join(tree, target.lstrip("/"))
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            if os.path.isdir(source):
-                shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True, ignore=LEFT_OUT)
-            else:
-                shutil.copy2(source, place)
+    return build(name, cache.digest(*parts), lambda tree: copy_trees(tree, trees))
 
-    return build(name, cache.digest(*parts), fill)
+
+def copy_trees(tree: str, trees: Mapping[str, str]) -> None:
+    """Copy host files and directories below the directory `tree`: target path in the machine -> source path."""
+    for target, source in trees.items():
+        place = os.path.join(tree, target.lstrip("/"))
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        if os.path.isdir(source):
+            shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True, ignore=LEFT_OUT)
+        else:
+            shutil.copy2(source, place)
 
 
 LEFT_OUT = shutil.ignore_patterns("*.o", "build", ".*")

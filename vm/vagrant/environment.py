@@ -1,0 +1,122 @@
+"""A Vagrant environment with one machine: a directory of its own, the Vagrantfile's parameters, the way in by ssh."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+
+from seatrial.vm import cache, programs
+from seatrial.vm.errors import BootError, Diagnosis, InfrastructureError, MachineError
+from seatrial.vm.vagrant import command
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FILES = ("Vagrantfile", "cgroup-mode.sh")
+PREFIX = "/tmp/seatrial-vagrant-"
+HOST = "default"  # what Vagrant calls the only machine of an environment
+CONSOLE_LINES = 40
+
+
+class Environment:
+    """`parameters` are those of the Vagrantfile without SEATRIAL_, in small letters: `box`, `cgroup`, `memory` ..."""
+
+    def __init__(self, provider: str, parameters: Mapping[str, str]) -> None:
+        self.provider = provider
+        self.directory = tempfile.mkdtemp(prefix=os.path.basename(PREFIX), dir=os.path.dirname(PREFIX))
+        os.chmod(self.directory, 0o711)  # the user that QEMU runs as writes the console log
+        cache.mark(self.directory)
+        for name in FILES:
+            shutil.copyfile(os.path.join(HERE, name), os.path.join(self.directory, name))
+        self.parameters = dict(parameters)
+        if provider == "libvirt":
+            self.parameters["console"] = os.path.join(self.directory, "console")
+
+    @property
+    def created(self) -> bool:
+        """Whether Vagrant knows of a machine here."""
+        return bool(glob.glob(os.path.join(self.directory, ".vagrant/machines/*/*/id")))
+
+    def vagrant(self, *arguments: str, timeout: float = 3600) -> command.Answer:
+        """Run vagrant here; errors as of command.run()."""
+        return command.run(arguments, cwd=self.directory, env=self._environment(), timeout=timeout)
+
+    def up(self) -> None:
+        """Create the machine and wait until it answers by ssh."""
+        try:
+            self.vagrant("up", "--provider", self.provider, "--no-provision")
+        except BootError as error:
+            raise BootError("the machine does not come up", self.diagnosis(error.diagnosis.verdict)) from error
+
+    def provision(self, **parameters: str) -> None:
+        """Run the provisioners, with further parameters."""
+        self.parameters.update(parameters)
+        self.vagrant("provision")
+
+    def ssh_config(self) -> str:
+        """The path of a configuration for ssh, in which the machine's name is `default`; all connections go through
+        one.  It is made once: a machine keeps its address."""
+        path = os.path.join(self.directory, "ssh_config")
+        if os.path.exists(path):
+            return path
+        text = self.vagrant("ssh-config").fields("ssh-config")
+        if not text:
+            raise InfrastructureError("vagrant ssh-config: no configuration in its answer")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text[0][0].rstrip() + "\n")
+            file.write(f"  ControlMaster auto\n  ControlPath {self.directory}/ssh\n  ControlPersist yes\n")
+        return path
+
+    def hang_up(self) -> None:
+        """End the ssh connection that is kept."""
+        path = os.path.join(self.directory, "ssh_config")
+        if os.path.exists(os.path.join(self.directory, "ssh")):
+            argv = [programs.find("ssh"), "-F", path, "-O", "exit", HOST]
+            subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+    def console(self) -> str:
+        """The console log, as far as it can be read."""
+        try:
+            with open(self.parameters["console"], encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except (OSError, KeyError):
+            return ""
+
+    def diagnosis(self, verdict: str, kernel_log: str = "") -> Diagnosis:
+        """The verdict with the end of the console log, and of the kernel's log where there is one."""
+        lines = self.console().splitlines()[-CONSOLE_LINES:]
+        if kernel_log:
+            lines += ["dmesg:", *kernel_log.splitlines()[-CONSOLE_LINES:]]
+        return Diagnosis(verdict, "\n".join(lines))
+
+    def destroy(self) -> None:
+        """Destroy the machine, with its disk and its snapshots, and remove the directory.  A second call does
+        nothing."""
+        if not os.path.isdir(self.directory):
+            return
+        self.hang_up()
+        if self.created:
+            self.vagrant("destroy", "--force")
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _environment(self) -> dict[str, str]:
+        known = {name: value for name, value in os.environ.items() if not name.startswith("SEATRIAL_")}
+        given = {f"SEATRIAL_{name.upper()}": value for name, value in self.parameters.items()}
+        # Vagrant uses what stands for nothing as it is given here.
+        return {**dict.fromkeys(set(os.environ) - set(known), ""), **given, "VAGRANT_CWD": self.directory}
+
+
+def sweep() -> list[str]:
+    """Destroy the machines that dead processes left; the directories that are gone."""
+    removed = []
+    for path in glob.glob(PREFIX + "*"):
+        if not cache.alive(path):
+            left = Environment.__new__(Environment)
+            left.directory, left.parameters = path, {}
+            with contextlib.suppress(MachineError):
+                left.destroy()
+                removed.append(path)
+    return removed
