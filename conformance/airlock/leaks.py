@@ -136,11 +136,11 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
-def settle(look: Callable[[], list[str]]) -> list[str]:
-    """What `look` still finds after a short grace."""
+def settle(look: Callable[[], list[str]], seconds: float = GRACE) -> list[str]:
+    """What `look` still finds after a grace."""
     import time
 
-    deadline = time.monotonic() + GRACE
+    deadline = time.monotonic() + seconds
     pause = 0.002
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(pause)

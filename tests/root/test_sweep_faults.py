@@ -1,0 +1,77 @@
+"""The sweep finds what it is there for: runtimes with a planted bug in how they fail, and none in the reference."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUNTIME = os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")
+SECONDS = 240
+
+# What becomes of a command that fails: the planted bugs, in a shell around the reference runtime.
+TWINS = {
+    "hang": "sleep 300",
+    "crash": "kill -SEGV $$",
+    "wrong result": "exit 0",
+    "leak": "(setsid sleep 300 >/dev/null 2>&1 &)",
+}
+TWIN = """#!/bin/sh
+case "$*" in *" {verb} "*) ;; *) exec {runtime} "$@" ;; esac
+{runtime} "$@"
+status=$?
+[ $status = 0 ] || {{ {bug}; }}
+exit $status
+"""
+
+
+def sweep(directory: Path, *words: str) -> tuple[subprocess.CompletedProcess[str], list[dict[str, object]]]:
+    file = directory / "results.jsonl"
+    argv = [sys.executable, "-m", "seatrial.conformance.cli", "sweep", *words, "--results", str(file)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=directory)
+    return done, [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+@pytest.mark.parametrize("bug", sorted(TWINS))
+def test_a_planted_bug_is_found(tmp_path: Path, bug: str) -> None:
+    twin = tmp_path / "twin"
+    twin.write_text(TWIN.format(runtime=RUNTIME, verb="create", bug=TWINS[bug]))
+    twin.chmod(0o755)
+    words = ["--op", "create", "--call", "mkdir", "--errno", "EROFS", "--timeout", "30", "-n", "1"]
+    if bug == "hang":
+        words[words.index("30")] = "5"
+    done, entries = sweep(tmp_path, "faults", "--runtime", str(twin), *words)
+    kinds = {kind for entry in entries for kind, _ in entry.get("findings", ())}  # type: ignore[attr-defined]
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert bug in kinds
+    assert bug in done.stdout
+
+
+@pytest.mark.parametrize("operation", ["pause", "start", "update"])
+def test_the_reference_fails_well(tmp_path: Path, operation: str) -> None:
+    done, entries = sweep(tmp_path, "faults", "--op", operation, "--errno", "EIO,ENOMEM,EPERM", "--timeout", "60")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sum("ending" in entry for entry in entries) >= 5
+
+
+@pytest.mark.parametrize("operation", ["create", "exec"])
+def test_the_reference_crashes_well(tmp_path: Path, operation: str) -> None:
+    done, entries = sweep(tmp_path, "crash", "--op", operation, "--shard", "1/8", "--timeout", "60")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sum(entry.get("ending") == "killed" for entry in entries) >= 5
+
+
+def test_a_runtime_that_does_not_work_is_no_verdict(tmp_path: Path) -> None:
+    done, _ = sweep(tmp_path, "faults", "--runtime", "/bin/false", "--op", "create")
+    assert done.returncode == 2
+    assert "create goes wrong without any fault" in done.stderr
+
+
+def test_one_point_alone(tmp_path: Path) -> None:
+    done, entries = sweep(tmp_path, "faults", "--op", "kill", "--point", "pidfd_send_signal - #1 EPERM")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [entry["ending"] for entry in entries if "ending" in entry] == ["error exit"]
