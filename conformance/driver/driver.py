@@ -75,10 +75,12 @@ class Runtime:
         env: dict[str, str] | None = None,
         cwd: str | None = None,
         pass_fds: tuple[int, ...] = (),
+        output: int | None = None,
     ) -> Result:
         """Run the runtime with exactly these words (after `--root DIR` unless root is false) and return how it ended.
 
-        `env` is added to the driver's environment.  RuntimeTimeout after `timeout` seconds (default: the session's).
+        `env` is added to the driver's environment; `output` is a descriptor for both output streams.  RuntimeTimeout
+        after `timeout` seconds (default: the session's).
         """
         argv = self.argv(*(["--root", self.root] if root else []), *words)
         limit = self.timeout if timeout is None else timeout
@@ -89,6 +91,7 @@ class Runtime:
             stdin=stdin,
             cwd=cwd,
             pass_fds=pass_fds,
+            output=output,
             directory=self.directory,
             masks=(*self._more_masks, *self.masks),
         )
@@ -129,6 +132,7 @@ class Runtime:
         stdin: bytes | int | None = None,
         env: dict[str, str] | None = None,
         pass_fds: tuple[int, ...] = (),
+        output: int | None = None,
         **options: Option,
     ) -> Container:
         """Write the bundle and create a container from it.
@@ -150,6 +154,7 @@ class Runtime:
             stdin=stdin,
             env=env,
             pass_fds=pass_fds,
+            output=output,
         )
         container.alive = container.created.ok
         if check:

@@ -119,11 +119,13 @@ def execute(
     pass_fds: tuple[int, ...] = (),
     directory: str | None = None,
     masks: tuple[str, ...] = (),
+    output: int | None = None,
 ) -> Result:
     """Run `argv` for at most `timeout` seconds.
 
     `stdin` is the input's bytes, a descriptor, or None for an empty file.  `directory` holds the (unlinked) output
-    files; `masks` names the masks that it runs behind.  When the time is up, the whole process group is killed and
+    files; `masks` names the masks that it runs behind.  `output` is a descriptor that takes both output streams, of
+    which nothing is kept then.  When the time is up, the whole process group is killed and
     `timed_out` is set.  EnvironmentProblem when it cannot be started.
     """
     stdout, stderr = Stream(directory), Stream(directory)
@@ -140,8 +142,8 @@ def execute(
         return subprocess.Popen(
             argv,
             stdin=source,
-            stdout=stdout.fd,
-            stderr=stderr.fd,
+            stdout=stdout.fd if output is None else output,
+            stderr=stderr.fd if output is None else output,
             env=env,
             cwd=cwd,
             pass_fds=pass_fds,

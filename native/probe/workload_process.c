@@ -231,10 +231,24 @@ static void attributes_state(struct json *json)
     key_string(json, "root", proc_link("/proc/self/root", path, sizeof path) >= 0 ? path : NULL);
 }
 
+/* -- a call that a filter may deny -------------------------------------------------------------------------------- */
+
+static int prepare_call(void)
+{
+    return 0;
+}
+
+static void call_state(struct json *json)
+{
+    json_key(json, "setdomainname");
+    json_errno(json, syscall(SYS_setdomainname, "workload", 8) < 0 ? errno : 0);
+}
+
 const struct workload process_workloads[] = {
     {"threads", prepare_threads, threads_state},
     {"processes", prepare_processes, processes_state},
     {"stopped-process", prepare_stopped, stopped_state},
+    {"denied-call", prepare_call, call_state},
     {"attributes", prepare_attributes, attributes_state},
     {NULL, NULL, NULL},
 };

@@ -1,4 +1,4 @@
-/* Terminals: the container's own on its standard streams, and a pair that the process opened. */
+/* Standard streams: something that is said on them, a terminal; and a pair of terminals that the process opened. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +51,18 @@ static void terminal_state(struct json *json)
     close(fd);
 }
 
+/* -- something that is said each time ------------------------------------------------------------------------------ */
+
+static int prepare_speaker(void)
+{
+    return 0;
+}
+
+static void speaker_state(struct json *json)
+{
+    key_count(json, "said", write(STDOUT_FILENO, "spoken\n", 7));
+}
+
 /* -- a pair in the container -------------------------------------------------------------------------------------- */
 
 static int master, slave;
@@ -83,6 +95,7 @@ static void pair_state(struct json *json)
 }
 
 const struct workload terminal_workloads[] = {
+    {"speaker", prepare_speaker, speaker_state},
     {"terminal", prepare_terminal, terminal_state},
     {"terminal-pair", prepare_pair, pair_state},
     {NULL, NULL, NULL},

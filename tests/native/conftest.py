@@ -54,6 +54,15 @@ def sanitized(build_directory: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def sanitized_probe(build_directory: str) -> str:
+    """The probe under ASan and UBSan."""
+    native_programs.syscalls(build_directory, ["gcc"])
+    output = os.path.join(build_directory, "probe-sanitized")
+    _compile(sorted(glob.glob(os.path.join(NATIVE, "probe", "*.c"))), output, build_directory)
+    return output
+
+
+@pytest.fixture(scope="session")
 def static_programs(build_directory: str) -> dict[str, str]:
     native_programs.build(build_directory, include=build_directory)
     return {name: os.path.join(build_directory, f"seatrial-{name}") for name in ("executor", "probe")}

@@ -18,6 +18,7 @@ from seatrial.conformance.driver.workload import DIRECTORY, Answers
 from seatrial.conformance.errors import Finding
 
 CHECKPOINTS = needs("command:checkpoint", "command:restore", "criu")
+STREAMS = {"terminal", "speaker"}  # kinds that are about the standard streams, which are the runtime's to bring back
 FLAGS = {"tcp": "tcp_established", "file-locks": "file_locks"}  # what a kind cannot be dumped without
 
 
@@ -33,7 +34,8 @@ class Trip:
         self.kinds = kinds
         self.flags: dict[str, Any] = {FLAGS[kind]: True for kind in kinds if kind in FLAGS}
         bundle.directory(DIRECTORY, 0o777)
-        bundle.args(PROBE, "workload", DIRECTORY, *kinds)
+        streams = ["--streams"] if STREAMS & set(kinds) else []
+        bundle.args(PROBE, "workload", DIRECTORY, *streams, *kinds)
         self.answers = Answers(bundle.rootfs + DIRECTORY)
         self.container: Container
         self._logs = 0
@@ -77,13 +79,23 @@ class Trip:
             self.container.alive, self.container.deleted = False, True
         return result
 
-    def restore(self, check: bool = True, id: str | None = None, images: str = "images", **options: Any) -> Result:
+    def restore(
+        self,
+        check: bool = True,
+        id: str | None = None,
+        images: str = "images",
+        stdin: int | None = None,
+        output: int | None = None,
+        **options: Any,
+    ) -> Result:
         """`restore --detach ID`; the container is `container` from then on."""
         chosen = {"image_path": self.images(images), "work_path": self.work(), "detach": True, **self.flags, **options}
         chosen = {"bundle": self.bundle.path, **chosen}
         container = Container(self.runtime, self.bundle, id or self.container.id)
         self.runtime.containers.append(container)
-        result = container.created = self.runtime.command("restore", *flags(chosen), container.id)
+        result = container.created = self.runtime.command(
+            "restore", *flags(chosen), container.id, stdin=stdin, output=output
+        )
         container.alive = result.ok
         if check:
             self._check(result, chosen["work_path"])
@@ -127,10 +139,19 @@ class Trip:
 
     def blame(self, error: Finding) -> None:
         """Skip the case when plain CRIU fails with the same workload: then it is no finding about the runtime."""
+        if STREAMS & set(self.kinds):
+            return
         words = tuple("--" + name.replace("_", "-") for name in self.flags)
         reason = criu.control(self.kinds, words)
         if reason:
             pytest.skip(f"criu: the control, {criu.name()} without a runtime, cannot do it: {reason} ({error})")
+
+
+def wants_flag(runtime: Runtime, command: str, name: str) -> None:
+    """Skip the case when the runtime's help does not know a flag."""
+    help = runtime.command(command, "--help", root=False)
+    if f"--{name}" not in help.stdout + help.stderr:
+        pytest.skip(f"command:{command}: the runtime's {command} has no --{name}")
 
 
 def round_trip(runtime: Runtime, bundle: Bundle, kinds: list[str | None]) -> Iterator[Trip]:

@@ -47,7 +47,6 @@ PARTS = {
     "mounts": ["mounts", "rootfs"],
     "descriptors": ["fds", "stdio"],
     "devices": ["devices"],
-    "cgroup": ["first_cgroup", "cgroup"],
 }
 
 
