@@ -16,7 +16,7 @@ from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.checkpoint.roundtrip import CHECKPOINTS, Trip, wants_flag
 from seatrial.conformance.driver import criu
 from seatrial.conformance.driver.bundle import Bundle
-from seatrial.conformance.driver.driver import Runtime, flags
+from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.errors import EnvironmentProblem, Finding
 
 pytestmark = [CHECKPOINTS, profile("runc-compat")]
@@ -109,8 +109,8 @@ def test_lazy_pages_from_another_host(runtime: Runtime, bundle: Bundle) -> None:
     old, work = trip.container, trip.work()
     port = free_port()
     ready, status = os.pipe()
-    options = {"lazy_pages": True, "page_server": f"127.0.0.1:{port}", "status_fd": status, "work_path": work}
-    words = flags({"image_path": trip.images(), **options})
+    words = ["--image-path", trip.images(), "--work-path", work, "--lazy-pages", "--status-fd", str(status)]
+    words += ["--page-server", f"127.0.0.1:{port}"]
     command = runtime.argv("--root", runtime.root, "checkpoint", *words, old.id)
     with open(os.path.join(work, "checkpoint.log"), "wb") as log:
         process = subprocess.Popen(command, env=runtime.env, stdin=log, stdout=log, stderr=log, pass_fds=(status,))
