@@ -35,6 +35,7 @@ class Selection:
     keyword: str | None = None
     workers: int = 1
     shard: str | None = None
+    cases: str | None = None  # a file that names the cases to run, one a line
     view: str = "auto"
     timeout: float = 10.0
     evidence: str | None = None
@@ -67,6 +68,8 @@ def pytest_command(selection: Selection, workdir: str, results_path: str) -> lis
         command += ["-k", selection.keyword]
     if selection.shard:
         command += ["--shard", selection.shard]
+    if selection.cases:
+        command += ["--cases", os.path.abspath(selection.cases)]
     for name in selection.expect:
         command += ["--expect", name]
     if selection.repeat > 1:

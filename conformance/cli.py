@@ -8,14 +8,26 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from seatrial.conformance.command import check, doctor, ledger, mask, museum, replay, report, sensitivity, sweep, vm
+from seatrial.conformance.command import (
+    check,
+    doctor,
+    ledger,
+    mask,
+    matrix,
+    museum,
+    replay,
+    report,
+    sensitivity,
+    sweep,
+    vm,
+)
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
 from seatrial.conformance.verdict import outcome
 
 INTERRUPTED = 130  # as shells report SIGINT
 TERMINATED = 143  # and SIGTERM
 # In the order of the help text; each imports what it needs when it runs.
-COMMANDS = (check, doctor, replay, report, ledger, mask, museum, sensitivity, sweep, vm)
+COMMANDS = (check, doctor, replay, report, ledger, mask, matrix, museum, sensitivity, sweep, vm)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,13 +12,17 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import cache
 
 from seatrial.conformance.engine.session import default_runtime
 from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.matrix import bytecode
 
 PREFIX = "/opt/seatrial"
 PYTHON = f"{PREFIX}/bin/python3"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+SITE = f"{PREFIX}/lib/python{VERSION}/site-packages"
+RUNTIME = f"{PREFIX}/bin/seatrial-runtime"
 IMAGES = {"3.11": "bookworm", "3.13": "trixie"}  # python of the images that machines are made from
 FOLDERS = ("native", "runtime", "conformance", "fuzz", "vm")
 
@@ -32,17 +36,19 @@ def image() -> str:
     return IMAGES[VERSION]
 
 
+@cache
 def layer() -> dict[str, str]:
     """Target path in the machine -> path here, for vm's Blueprint.layers."""
-    site = f"{PREFIX}/lib/python{VERSION}/site-packages"
-    trees = {f"{site}/seatrial/{folder}": _folder(folder) for folder in FOLDERS}
-    for name, path in _entries(importlib.metadata.distribution("seatrial")):
+    trees = {f"{SITE}/seatrial/{folder}": _folder(folder) for folder in FOLDERS}
+    for name, path in _entries(_distribution("seatrial")):
         if name.endswith(".dist-info"):
-            trees[f"{site}/{name}"] = path
+            trees[f"{SITE}/{name}"] = path
     for distribution in _distributions():
         for name, path in _entries(distribution):
-            trees[f"{site}/{name}"] = path
-    trees[f"{PREFIX}/bin/seatrial-runtime"] = default_runtime()
+            trees[f"{SITE}/{name}"] = path
+    ready = bytecode.stage(trees, SITE)
+    trees[SITE] = ready  # over the others, so it comes after them
+    trees[RUNTIME] = default_runtime()
     return trees
 
 
@@ -82,14 +88,21 @@ def _distributions() -> list[importlib.metadata.Distribution]:
     found: dict[str, importlib.metadata.Distribution] = {}
     queue = ["seatrial"]
     while queue:
-        for text in importlib.metadata.distribution(queue.pop()).requires or ():
+        for text in _distribution(queue.pop()).requires or ():
             requirement = Requirement(text)
             name = re.sub(r"[-_.]+", "-", requirement.name).lower()
             if name in found or (requirement.marker is not None and not requirement.marker.evaluate({"extra": ""})):
                 continue
-            found[name] = importlib.metadata.distribution(name)
+            found[name] = _distribution(name)
             queue.append(name)
     return [found[name] for name in sorted(found)]
+
+
+def _distribution(name: str) -> importlib.metadata.Distribution:
+    """An installed distribution; not what setuptools leaves in a source tree, which may be first on the path."""
+    places = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    installed = importlib.metadata.distributions(name=name, path=places)
+    return next(iter(installed), None) or importlib.metadata.distribution(name)
 
 
 def _entries(distribution: importlib.metadata.Distribution) -> Iterator[tuple[str, str]]:

@@ -42,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--runtime", metavar="PATH", help="the runtime under test (default: seatrial-runtime beside the interpreter)")
     add("--profile", choices=(*case_module.PROFILES, "all"), default="spec", help="which verdict to give")
     add("--shard", metavar="I/N", help="only the I-th of N parts of the cases")
+    add("--cases", metavar="FILE", help="only the cases that this file names, one a line")
     add("--expect", metavar="FILE", action="append", default=[], help="known failures, again for more (docs/gating.md)")
     add("--repeat", metavar="N", type=int, default=1, help="run each case N times; passes among failures are flaky")
     limit = f"limit for one invocation of the runtime (default: {DEFAULT_TIMEOUT:g})"
@@ -60,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     config.option.importmode = "importlib"
     parse_shard(config.getoption("shard"))
+    config.stash[_LISTED] = read_cases(config.getoption("cases"))
     check_keyword(config.option.keyword)
     if config.getoption("repeat") < 1:
         raise pytest.UsageError("--repeat: a number above 0 is expected")
@@ -88,6 +90,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 _EXPECTATIONS = pytest.StashKey[list[expect.Expectation]]()
 _STALE = pytest.StashKey[list[str]]()
+_LISTED = pytest.StashKey[frozenset[str] | None]()
 
 
 def expectations(config: pytest.Config) -> list[expect.Expectation]:
@@ -108,6 +111,18 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     if not (part.isdigit() and whole.isdigit() and 1 <= int(part) <= int(whole)):
         raise pytest.UsageError(f"--shard {text}: expected I/N with 1 <= I <= N")
     return int(part) - 1, int(whole)
+
+
+def read_cases(path: str | None) -> frozenset[str] | None:
+    """The case ids in a file, None without one; pytest.UsageError when it cannot be read."""
+    if path is None:
+        return None
+    try:
+        with open(path, encoding="utf-8") as file:
+            return frozenset(line.strip() for line in file if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise pytest.UsageError(f"--cases {path}: {reason}") from error
 
 
 def check_keyword(text: str) -> None:
@@ -195,10 +210,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the cases of the other profile and of the other shards (a case's shard follows from its name alone)."""
+    """Leave out the cases of the other profile, of the other shards (a case's shard follows from its name alone), and
+    those that are not listed."""
     if whole_suite(config):
         config.stash[_STALE] = expect.stale(expectations(config), [case_id(item) for item in items])
-    wanted = config.getoption("profile")
+    wanted, listed = config.getoption("profile"), config.stash.get(_LISTED, None)
     index, shards = parse_shard(config.getoption("shard"))
     kept: list[pytest.Item] = []
     other: list[pytest.Item] = []
@@ -206,7 +222,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names = mark_words(item, "profile")
         in_profile = not names or wanted in names or wanted == "all"
         in_shard = zlib.crc32(case_id(item).encode()) % shards == index
-        (kept if in_profile and in_shard else other).append(item)
+        is_listed = listed is None or case_id(item) in listed
+        (kept if in_profile and in_shard and is_listed else other).append(item)
     if other:
         config.hook.pytest_deselected(items=other)
         items[:] = kept

@@ -112,6 +112,11 @@ class Recorder:
             payload = _payload(outcome.HARNESS_BUG, _tail(report.longreprtext))
             self._put(self._result(case_of_nodeid(report.nodeid), [payload]))
 
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Say which case begins: whoever follows the stream knows what ran when the machine went away."""
+        if self._file is not None:
+            self._write({"kind": "start", "case": case_of_nodeid(nodeid)})
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the phases; after the last one write the line."""

@@ -133,7 +133,9 @@ def read(lines: Iterable[str], source: str = "results", into: Run | None = None)
             elif kind == "end":
                 runs[-1].end = entry
             elif kind == "result":
-                runs[-1].results.append(_result(entry))
+                runs[-1].results.append(result(entry))
+            elif kind == "start":
+                _text(entry["case"])
             else:
                 raise ValueError(f"unknown kind {kind!r}")
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
@@ -141,11 +143,11 @@ def read(lines: Iterable[str], source: str = "results", into: Run | None = None)
     return runs
 
 
-def _result(entry: dict[str, Any]) -> CaseResult:
-    """A result line without the members that a later release may have added; ValueError, TypeError or KeyError when one
-    of ours is missing or of another type."""
+def result(entry: dict[str, Any]) -> CaseResult:
+    """A result line's object without the members that a later release may have added; ValueError, TypeError or KeyError
+    when one of ours is missing or of another type."""
     evidence = entry["evidence"]  # unlike the last two, always there
-    result = CaseResult(
+    made = CaseResult(
         case=_text(entry["case"]),
         requirements=tuple(_text(name) for name in entry["requirements"]),
         outcome=outcome.OUTCOMES[outcome.OUTCOMES.index(entry["outcome"])],
@@ -157,9 +159,9 @@ def _result(entry: dict[str, Any]) -> CaseResult:
         failure=_optional(entry, "failure"),
         expected=_optional(entry, "expected"),
     )
-    if not (0 <= result.seconds < float("inf") and 0 <= result.runtime_seconds < float("inf")):
+    if not (0 <= made.seconds < float("inf") and 0 <= made.runtime_seconds < float("inf")):
         raise ValueError("seconds must be finite and not negative")
-    return result
+    return made
 
 
 def _optional(entry: dict[str, Any], name: str) -> str | None:
