@@ -24,6 +24,7 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"{PREFIX}/lib/python{VERSION}/site-packages"
 RUNTIME = f"{PREFIX}/bin/seatrial-runtime"
 IMAGES = {"3.11": "bookworm", "3.13": "trixie"}  # python of the images that machines are made from
+WAITING = "/run/seatrial-guest/warm/seatrial"  # where vm/guest/agent.py looks for a process that waits to be a program
 FOLDERS = ("native", "runtime", "conformance", "fuzz", "vm")
 
 
@@ -68,6 +69,19 @@ END
 sed -i 's/^SOURCE = .*/SOURCE = ""/' {PREFIX}/bin/seatrial-runtime
 chmod 755 {PREFIX}/bin/seatrial {PREFIX}/bin/seatrial-runtime
 ln -sf {PREFIX}/bin/seatrial {PREFIX}/bin/seatrial-runtime /usr/local/bin/
+"""
+
+
+def warm() -> str:
+    """A shell script for a machine that becomes a template: `seatrial` waits there, with pytest and all cases imported
+    (engine/zygote.py), and the agent of the machine hands it the command."""
+    return f"""
+set -e
+{PYTHON} -m seatrial.conformance.engine.zygote {WAITING} </dev/null >/run/zygote.log 2>&1 &
+while [ ! -S {WAITING} ]; do
+    kill -0 $! 2>/dev/null || {{ cat /run/zygote.log >&2; exit 1; }}
+    sleep 0.1
+done
 """
 
 

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 
 from seatrial.conformance.airlock import confine
 from seatrial.conformance.airlock.subtree import PREFIX, Subtree, sweep_stale
-from seatrial.conformance.engine import needs
+from seatrial.conformance.engine import interpreter, needs
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.verdict import outcome
 from seatrial.native import mount_api, syscall
@@ -63,7 +63,7 @@ def open_airlock(request: Request, env: dict[str, str]) -> subprocess.Popen[byte
     """
     module = "airlock" if os.geteuid() == 0 else "custody"
     argv = [sys.executable, "-m", f"seatrial.conformance.airlock.{module}", json.dumps(asdict(request))]
-    return subprocess.Popen(
+    return interpreter.start(
         argv,
         stdin=subprocess.DEVNULL,
         stderr=None if request.log is None else subprocess.PIPE,
@@ -127,7 +127,7 @@ def init(request: Request, subtree: Subtree, mode: str) -> int:
         mode = _settle_view(request.runtime, request.workdir, subtree)
     log = request.output()
     _skip_low_pids()
-    process = subprocess.Popen(
+    process = interpreter.start(
         request.command,
         stdin=subprocess.DEVNULL,
         stdout=log,

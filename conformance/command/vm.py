@@ -89,12 +89,13 @@ def _pair(text: str) -> tuple[str, str]:
 def _blueprint(options: argparse.Namespace) -> Blueprint:
     from seatrial.vm.machine import Blueprint
 
-    layers, setup = {}, ""
+    layers, setup, warm = {}, "", ""
     image = options.image or "bookworm"
     if options.seatrial:
         from seatrial.conformance import machines
 
-        layers, setup, image = {"harness": machines.layer()}, machines.setup(), options.image or machines.image()
+        layers, image = {"harness": machines.layer()}, options.image or machines.image()
+        setup, warm = machines.setup(), machines.warm()
     return Blueprint(
         kernel=options.kernel,
         cgroup=options.cgroup,
@@ -102,6 +103,7 @@ def _blueprint(options: argparse.Namespace) -> Blueprint:
         memory=options.memory,
         layers=layers,
         setup=setup,
+        warm=warm,
         snapshot=not options.cold,
     )
 
