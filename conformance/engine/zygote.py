@@ -68,7 +68,7 @@ def wait(listener: socket.socket, taken: int, lifeline: int) -> None:
     """Wait for a command and become it; does not return."""
     words = {}
     try:
-        if lifeline in select.select([listener, lifeline], [], [])[0]:
+        if lifeline in select.select([listener.fileno(), lifeline], [], [])[0]:
             os._exit(0)
         peer, _ = listener.accept()
         listener.close()

@@ -168,7 +168,9 @@ def test_directory_of_a_dead_process_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_layer_changes_with_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer.erofs, "pack", lambda tree, image: Path(image).write_text(repr(sorted(_files(tree)))))
+    monkeypatch.setattr(
+        layer.erofs, "pack", lambda tree, image, clamp: Path(image).write_text(repr(sorted(_files(tree))))
+    )
     source = tmp_path / "source"
     (source / "__pycache__").mkdir(parents=True)
     (source / "a.py").write_text("1")

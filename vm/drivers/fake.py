@@ -66,7 +66,9 @@ class FakeMachine(Machine):
         if self.pool.failures and self.pool.failures[0] == "panic":
             self.pool.failures.pop(0)
             raise GuestError("the machine is gone", self.diagnose("Kernel panic - not syncing: fake"))
-        self.commands.append(FakeCommand(argv, {**os.environ, **(env or {})}, self.root))
+        inside = self._inside(cwd)
+        directory = inside if os.path.isdir(inside) else self.root
+        self.commands.append(FakeCommand(argv, {**os.environ, **(env or {})}, directory))
         return self.commands[-1]
 
     def copy_in(self, source: str, target: str) -> None:

@@ -26,8 +26,7 @@ PACKAGES = (
     "util-linux",
     "mount",
 )
-EPOCH = "1735689600"  # 2025-01-01: files that no package brings are not younger
-FORMAT = "2"  # of this recipe: a change of it makes new images
+FORMAT = "3"  # of this recipe: a change of it makes new images
 # Bytecode that is valid whatever the times of its source: to compile in the machine would take seconds.
 COMPILE = "python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3* /usr/lib/python3"
 
@@ -56,7 +55,7 @@ def busybox(layer: Layer) -> str:
 def _make(suite: str, packages: Sequence[str], work: str) -> None:
     archive = Archive()
     archive.refresh()
-    tarball, image = os.path.join(work, "root.tar"), os.path.join(work, "image")
+    tarball = os.path.join(work, "root.tar")
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=auto", f"--include={','.join(packages)}"]
     if os.path.exists(KEYRING):
         command.append(f"--keyring={KEYRING}")
@@ -69,6 +68,8 @@ def _make(suite: str, packages: Sequence[str], work: str) -> None:
         f'--customize-hook=chroot "$1" sh -c "{COMPILE}; true"',
         '--customize-hook=rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*',
         '--customize-hook=echo seatrial > "$1"/etc/hostname',
+        # The host's name servers and mirror: a machine has no network, and another host's image shall be the same.
+        '--customize-hook=rm -rf "$1"/etc/resolv.conf "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*',
         '--customize-hook=chroot "$1" useradd --create-home --uid 1000 trial',
         f'--customize-hook=copy-out /usr/bin/busybox "{work}"',
         "--skip=cleanup/apt",
@@ -76,22 +77,19 @@ def _make(suite: str, packages: Sequence[str], work: str) -> None:
         tarball,
         f"deb {archive.mirror()} {suite} main",
     ]
-    programs.run(command, f"cannot make an image of {suite}", env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH})
-    tree = os.path.join(work, "tree")
-    unpack = ["sh", "-c", 'mkdir "$0" && tar -C "$0" -xf "$1" --exclude="./dev/*"', tree, tarball]
-    if os.geteuid() == 0:
-        programs.run(unpack, "cannot unpack the image")
-        erofs.pack(tree, image)
-        programs.run(["rm", "-rf", tree, tarball], "cannot remove the unpacked image")
-    else:
-        _without_root(tree, tarball, image)
+    programs.run(command, f"cannot make an image of {suite}", env={**os.environ, "SOURCE_DATE_EPOCH": erofs.EPOCH})
+    _pack(tarball, os.path.join(work, "tree"), os.path.join(work, "image"))
 
 
-def _without_root(tree: str, tarball: str, image: str) -> None:
-    """Unpack and pack in one user namespace, in which the owners are what they shall be."""
-    steps = (
-        'mkdir "$1" && tar -C "$1" -xf "$2" --exclude="./dev/*" && '
-        f'mkfs.erofs --quiet -U {erofs.UUID} "$3" "$1" >&2 && rm -rf "$1" "$2"'
-    )
-    command = ["unshare", "--user", "--map-root-user", "--map-auto", "sh", "-c", steps, "sh", tree, tarball, image]
-    programs.run(command, "cannot make the image in a user namespace")
+def _pack(tarball: str, tree: str, image: str) -> None:
+    """Unpack and pack; for an ordinary user in a user namespace, in which the owners are what they shall be."""
+    steps = 'mkdir "$1" && tar -C "$1" -xf "$2" --exclude="./dev/*" && shift 2 && "$@"'
+    inside = ["sh", "-c", steps, "sh", tree, tarball, *erofs.command(tree, image)]
+    remove = ["rm", "-rf", tree, tarball]
+    for step, what in ((inside, "cannot pack the image"), (remove, "cannot remove the unpacked image")):
+        programs.run([*_as_root(), *step], what, env={**os.environ, "SOURCE_DATE_EPOCH": erofs.EPOCH})
+
+
+def _as_root() -> list[str]:
+    """What stands before a command that must be root, of the host or of a user namespace of its own."""
+    return [] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--map-auto"]

@@ -21,15 +21,16 @@ class Layer:
     digest: str
 
 
-def build(name: str, digest: str, fill: Callable[[str], None]) -> Layer:
-    """The layer of that digest: from the cache, or made from the directory that `fill` fills."""
+def build(name: str, digest: str, fill: Callable[[str], None], *, clamp: bool = False) -> Layer:
+    """The layer of that digest: from the cache, or made from the directory that `fill` fills; `clamp` as of
+    erofs.pack()."""
     place = cache.place("layers", f"{name}-{digest}")
     with cache.building(place) as work:
         if work is not None:
             tree = os.path.join(work, "tree")
             os.mkdir(tree, 0o755)
             fill(tree)
-            erofs.pack(tree, os.path.join(work, "image"))
+            erofs.pack(tree, os.path.join(work, "image"), clamp=clamp)
             shutil.rmtree(tree)
     return Layer(name, os.path.join(place, "image"), digest)
 
@@ -43,7 +44,7 @@ def of_modules(kernel: Kernel) -> Layer:
         left_out = shutil.ignore_patterns("build", "source")  # links to headers
         shutil.copytree(kernel.modules, target, symlinks=True, ignore=left_out)
 
-    return build("modules", kernel.digest, fill)
+    return build("modules", kernel.digest, fill, clamp=True)
 
 
 def of_trees(name: str, trees: Mapping[str, str]) -> Layer:
