@@ -134,7 +134,7 @@ def pack(image: str, target: str) -> None:
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = "root"
-    entry.mtime, entry.mode = int(base.EPOCH), 0o644
+    entry.mtime, entry.mode = int(erofs.EPOCH), 0o644
     return entry
 
 
