@@ -14,7 +14,7 @@ import struct
 import tarfile
 
 from seatrial.vm import cache, programs
-from seatrial.vm.image import base, initramfs
+from seatrial.vm.image import base, erofs, initramfs
 from seatrial.vm.kernel import kernel as kernels
 from seatrial.vm.kernel.lock import Lock
 from seatrial.vm.machine import CGROUP_MODES, Blueprint
