@@ -35,7 +35,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add("--resume", action="store_true", help="go on with what DIR has: new cases, survivors, what was not judged")
     add("--cgroup-view", choices=VIEWS, default="host", help="the cgroup hierarchies that the mutants see")
     add("-k", dest="keyword", metavar="EXPR", help="only mutants whose name matches, as pytest's -k")
-    add("--cases", metavar="EXPR", help="only cases whose name matches, as check's -k")
+    add("--cases", metavar="EXPR", help="survey and ask only cases whose name matches, as check's -k")
     add("-n", dest="workers", type=positive, default=None, metavar="N", help="mutants side by side (default: CPUs)")
     add("--shard", metavar="I/N", help="only the I-th of N parts of the mutants")
     add("--sample", type=positive, default=1, metavar="N", help="only every N-th mutant")
@@ -64,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
     steps = executables.steps()
     view = _view(options.cgroup_view)
     known = survey.read(options.directory, view)
-    new = _new_cases(known, options.cases)
+    wanted = _wanted(options.cases)
+    new = _new_cases(known, wanted)
     if not new and (options.list or options.export):
         return _list_or_export(options, known, chosen)
     with Lanes(options.workers or len(os.sched_getaffinity(0)), view, steps) as lanes:
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
             survey.take(lanes, known, options.directory, new, _every(100, "cases left"))
         if options.list or options.export:
             return _list_or_export(options, known, chosen)
-        _campaign(options, lanes, known, chosen, started)
+        _campaign(options, lanes, known, chosen, wanted, started)
     return _report(options, list(steps), chosen)
 
 
@@ -108,17 +109,22 @@ def _filter(keyword: str | None, shard: str | None) -> Callable[[str], bool]:
     return chosen
 
 
-def _new_cases(known: Survey, keyword: str | None) -> list[str]:
-    """Cases that the survey does not have yet, one of each test first; the survey forgets those that are no more."""
+def _wanted(keyword: str | None) -> dict[str, bool]:
+    """Every case there is -> whether its name matches."""
     from seatrial.conformance.engine.collect import collect
 
+    there = [case.id for case in collect("all")]
+    matching = {case.id for case in collect("all", keyword)} if keyword else set(there)
+    return {case: case in matching for case in there}
+
+
+def _new_cases(known: Survey, wanted: dict[str, bool]) -> list[str]:
+    """Cases that the survey does not have yet, one of each test first; the survey forgets those that are no more."""
     seen: dict[str, int] = {}
     ranked: list[tuple[int, int, str]] = []
-    there = [case.id for case in collect("all")]
-    wanted = {case.id for case in collect("all", keyword)} if keyword else set(there)
-    known.keep(there)
-    for case in there:
-        if case in wanted and case not in known.outcomes:
+    known.keep(wanted)
+    for case, matches in wanted.items():
+        if matches and case not in known.outcomes:
             test = case.partition("[")[0]
             seen[test] = seen.get(test, 0) + 1
             ranked.append((seen[test], len(ranked), case))
@@ -150,7 +156,12 @@ def _list_or_export(options: argparse.Namespace, known: Survey, chosen: Callable
 
 
 def _campaign(
-    options: argparse.Namespace, lanes: Lanes, known: Survey, chosen: Callable[[str], bool], started: float
+    options: argparse.Namespace,
+    lanes: Lanes,
+    known: Survey,
+    chosen: Callable[[str], bool],
+    wanted: dict[str, bool],
+    started: float,
 ) -> None:
     from seatrial.conformance.sensitivity.campaign import Campaign, Settings
     from seatrial.conformance.sensitivity.results import KILLED, Results, Verdict
@@ -171,6 +182,7 @@ def _campaign(
         first=options.first,
         thorough=not options.likeliest_only,
         rest=options.rest,
+        cases=frozenset(case for case, matches in wanted.items() if matches) if options.cases else None,
     )
     campaign = Campaign(lanes, known, results, settings, hear)
     mutations = [name for name in campaign.candidates if chosen(name) and name not in dead][:: options.sample]

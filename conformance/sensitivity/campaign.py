@@ -38,13 +38,15 @@ CASE_DIED = "died"
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`timeout` in seconds is for one command of a mutant; `deadline` is a time.monotonic() after which no work is
-    begun, None for no limit; `thorough`: without it the second part is left out; `rest`: of it so many cases."""
+    begun, None for no limit; `thorough`: without it the second part is left out; `rest`: of it so many cases; `cases`:
+    no others are asked, None for all."""
 
     timeout: float = TIMEOUT
     deadline: float | None = None
     first: int = FIRST
     thorough: bool = True
     rest: int | None = None
+    cases: frozenset[str] | None = None
 
 
 class Campaign:
@@ -105,10 +107,15 @@ class Campaign:
     def _unmet(self, mutation: str) -> bool:
         """Whether a mutant has not met as many of the likeliest cases as it should."""
         verdict = self.results.verdicts.get((mutation, self.survey.view))
-        met = len(verdict.silent) if verdict is not None else 0
-        return (
-            (verdict is None or verdict.verdict != KILLED) and met < self.settings.first and bool(self._rest(mutation))
-        )
+        alive = verdict is None or verdict.verdict != KILLED
+        return alive and self._met(verdict) < self.settings.first and bool(self._rest(mutation))
+
+    def _met(self, verdict: Verdict | None) -> int:
+        """How many of the cases that are asked a survivor has met."""
+        return sum(self._asked(case) for case in verdict.silent) if verdict is not None else 0
+
+    def _asked(self, case: str) -> bool:
+        return self.settings.cases is None or case in self.settings.cases
 
     def _rest(self, mutation: str) -> list[str]:
         """The cases that have not been asked about a survivor."""
@@ -116,7 +123,7 @@ class Campaign:
         if verdict is not None and verdict.verdict == KILLED:
             return []
         silent = set(verdict.silent) if verdict is not None else set()
-        return [case for case in self.candidates.get(mutation, ()) if case not in silent]
+        return [case for case in self.candidates.get(mutation, ()) if case not in silent and self._asked(case)]
 
     # -- the likeliest cases -------------------------------------------------------------------------------------------
 
@@ -127,7 +134,7 @@ class Campaign:
         with self.lock:
             known = self.results.verdicts.get((mutation, self.survey.view))
             verdict.silent = list(known.silent) if known is not None else []
-            number = self.settings.first - len(verdict.silent)
+            number = self.settings.first - self._met(known)
             chosen = self.chooser.order(mutation, self._rest(mutation))[:number]
         runtime, mark = self._mutant(lane, [mutation])
         waiting = chosen

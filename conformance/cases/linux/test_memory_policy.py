@@ -142,6 +142,15 @@ def test_flag(runtime: Runtime, bundle: Bundle, flag: str) -> None:
     assert found(runtime, policy(bundle, "BIND", "0", flag)) == ("MPOL_BIND", [0], {f"MPOL_F_{flag}"})
 
 
+@covers(ROW + "10", ROW + "15")
+@pytest.mark.parametrize("nodes", ["0-1", "0,1-3"])
+def test_every_node_reaches_the_kernel(runtime: Runtime, bundle: Bundle, nodes: str) -> None:
+    """With MPOL_F_STATIC_NODES the kernel tells the nodes that it was given, those that do not exist included."""
+    asked = {"0-1": [0, 1], "0,1-3": [0, 1, 2, 3]}[nodes]
+    mode, got, flags = found(runtime, policy(bundle, "BIND", nodes, "STATIC_NODES"))
+    assert (mode, got, flags) == ("MPOL_BIND", asked, {"MPOL_F_STATIC_NODES"})
+
+
 WRONG: dict[str, tuple[str, tuple[Any, ...]]] = {
     "no mode": ("2", (None, "0")),
     "DEFAULT with nodes": ("11", ("DEFAULT", "0")),
