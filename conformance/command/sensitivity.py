@@ -43,6 +43,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add("--first", type=positive, default=5, metavar="N", help="cases that a mutant meets alone (default: 5)")
     add("--rest", type=positive, metavar="N", help="of the other cases only the N likeliest (default: all)")
     add("--likeliest-only", action="store_true", help="leave out the cases beyond these")
+    add(
+        "--redundant",
+        action="store_true",
+        help="look for a second case that kills each mutant (of --rest N), to tell which cases are redundant",
+    )
     add("--timeout", type=float, default=8.0, metavar="SECONDS", help="for one command of a mutant (default: 8)")
     add("--list", action="store_true", help="print the mutants and how many cases exercise each")
     add("--export", metavar="OUT", help="write the mutants as executables, to measure other suites with")
@@ -174,6 +179,8 @@ def _campaign(
         nonlocal count
         count += 1
         text = f"killed by {verdict.killer}" if verdict.verdict == KILLED else f"survives {len(verdict.silent)}"
+        if verdict.second or verdict.alone:
+            text += f" and {verdict.second}" if verdict.second else " alone"
         print(f"  {count} {verdict.mutation}: {text}", flush=True)
 
     settings = Settings(
@@ -188,20 +195,27 @@ def _campaign(
     mutations = [name for name in campaign.candidates if chosen(name) and name not in dead][:: options.sample]
     print(f"{len(mutations)} mutants, cgroup {known.view}", flush=True)
     campaign.run(mutations)
+    if options.redundant:
+        campaign.find_seconds([name for name in campaign.candidates if chosen(name)][:: options.sample])
 
 
 def _report(options: argparse.Namespace, steps: list[str], chosen: Callable[[str], bool]) -> int:
     from seatrial.conformance.sensitivity import figures, survey
     from seatrial.conformance.sensitivity.results import Results
 
-    verdicts = {name: verdict for name, verdict in Results(options.directory).merged().items() if chosen(name)}
-    if not verdicts:
-        raise EnvironmentProblem("no mutant matches the selection")
     surveys = [
         survey.read(options.directory, view)
         for view in VIEWS
         if os.path.exists(survey.path_of(options.directory, view))
     ]
+    still = set().union(*(each.mutations() for each in surveys))  # others come from an earlier version
+    verdicts = {
+        name: verdict
+        for name, verdict in Results(options.directory).merged().items()
+        if chosen(name) and name in still
+    }
+    if not verdicts:
+        raise EnvironmentProblem("no mutant matches the selection")
     found = figures.make(verdicts, surveys, steps)
     print()
     print(figures.text(found))

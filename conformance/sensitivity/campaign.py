@@ -32,6 +32,7 @@ CHUNK = 40  # cases of one job of a group
 SURE = 2  # the failure of so early a case is believed at once
 TIMEOUT = 8.0  # seconds for one command of a mutant: one that hangs need not hang for long
 SLOW = ("the case is not finished", "killed after", "still runs", " s, not ")  # reasons that a busy host may be behind
+CONTROLS = 3  # so often a case is tried with the control before it is held unsound: for all mutants to come
 CASE_DIED = "died"
 
 
@@ -194,7 +195,7 @@ class Campaign:
             known = self.sound.get(case)
         if known is None:
             control = executables.mutant(os.path.join(lane.directory, "control"), [])
-            known = self._outcome(lane, control, case) == outcome.PASSED
+            known = any(self._outcome(lane, control, case) == outcome.PASSED for _ in range(CONTROLS))
             with self.lock:
                 self.sound[case] = known
         return known and self._outcome(lane, runtime, case) == outcome.FAILED
@@ -204,6 +205,39 @@ class Campaign:
         for entry in lane.ask(runtime, [case], stop=True, timeout=self.settings.timeout):
             found = entry.get("outcome", found)
         return found
+
+    # -- a second killer -----------------------------------------------------------------------------------------------
+
+    def find_seconds(self, mutations: Sequence[str]) -> None:
+        """For each mutant that was killed: is there another case that kills it?  Where there is, nobody needs the
+        first one for it.  Of what could notice, `rest` cases are asked at most."""
+        verdicts = [self.results.verdicts.get((name, self.survey.view)) for name in mutations]
+        dead = [each for each in verdicts if each and each.verdict == KILLED and not each.second]
+        self._side_by_side(dead, self._find_second)
+
+    def _find_second(self, lane: Lane, verdict: Verdict) -> None:
+        start = time.monotonic()
+        known = {verdict.killer, *verdict.silent}
+        cases = [case for case in self.candidates[verdict.mutation] if case not in known and self._asked(case)]
+        with self.lock:
+            waiting = self.chooser.order(verdict.mutation, cases)[: self.settings.rest]
+        runtime, _ = self._mutant(lane, [verdict.mutation])
+        while waiting and not self._late():
+            part = waiting[:CHUNK]
+            killer, _, silent = self._first_to_fail(lane, runtime, part)
+            verdict.silent += silent
+            waiting = waiting[len(silent) :]
+            if killer is not None:
+                waiting = waiting[1:]
+                if self._fails_again(lane, runtime, killer):
+                    verdict.second, verdict.silent = killer, []
+                    break
+                verdict.silent.append(killer)
+        verdict.candidates = len(self.candidates[verdict.mutation])
+        verdict.seconds = round(verdict.seconds + time.monotonic() - start, 3)
+        with self.lock:
+            self.results.add(verdict)
+            self.hear(verdict)
 
     # -- the other cases -----------------------------------------------------------------------------------------------
 
@@ -227,6 +261,7 @@ class Campaign:
             for name in alive:
                 verdicts[name].silent += [case for case in asked if case in rest[name]]
         for name in alive:
+            verdicts[name].candidates = len(self.candidates[name])
             self._conclude(verdicts[name])
 
     def _culprits(self, lane: Lane, names: list[str], case: str) -> list[str]:

@@ -31,8 +31,15 @@ def group(mutation: str) -> str:
 
 
 def make(verdicts: dict[str, Verdict], surveys: Iterable[Survey], steps: Iterable[str]) -> dict[str, Any]:
-    """Everything that docs/sensitivity.json has."""
+    """Everything that docs/sensitivity.json has.  A mutant whose change never happened, though every case that calls
+    the step has been asked, is none: the two calls lie in a branch that no case comes to."""
     surveys = list(surveys)
+    branches = sorted(
+        name
+        for name, verdict in verdicts.items()
+        if verdict.verdict != KILLED and verdict.complete and not verdict.applied
+    )
+    verdicts = {name: verdict for name, verdict in verdicts.items() if name not in branches}
     killed = {name for name, verdict in verdicts.items() if verdict.verdict == KILLED}
     families: dict[str, dict[str, dict[str, int]]] = {name: {} for name in FAMILIES}
     for name in sorted(verdicts):
@@ -50,6 +57,7 @@ def make(verdicts: dict[str, Verdict], surveys: Iterable[Survey], steps: Iterabl
         "operations": families,
         "not_reached": {
             "steps": sorted(name for name in steps if name not in reached),
+            "branches": branches,
             "operations": sorted(
                 f"{kind} {name}"
                 for name in ARGUMENTS
@@ -68,13 +76,23 @@ def rate(killed: int, mutants: int) -> float:
 
 
 def _cases(verdicts: Iterable[Verdict], surveys: list[Survey]) -> dict[str, Any]:
-    """How the cases share the work: a case that met a mutant which it could have noticed, and let it pass each time."""
-    kills: Counter[str] = Counter()
-    for verdict in verdicts:
-        if verdict.verdict == KILLED:
-            kills[verdict.killer] += 1
+    """How the cases share the work.  A case is needed if it alone kills some mutant, and redundant if each mutant that
+    it was seen to kill has another killer too; one at a time: what two cases kill, one of the two must stay for."""
+    dead = [verdict for verdict in verdicts if verdict.verdict == KILLED]
+    kills = Counter(verdict.killer for verdict in dead)
     cases = {case for survey in surveys for case, found in survey.outcomes.items() if found == outcome.PASSED}
-    return {"passed_by_the_control": len(cases), "killers": len(kills), "most_kills": kills.most_common(10)}
+    needed = {verdict.killer for verdict in dead if verdict.alone}
+    open_ = {verdict.killer for verdict in dead if not verdict.second and not verdict.alone}
+    seen = {case for verdict in dead for case in (verdict.killer, verdict.second) if case}
+    return {
+        "passed_by_the_control": len(cases),
+        "killers": len(kills),
+        "most_kills": kills.most_common(10),
+        "mutants_with_two_killers": sum(bool(verdict.second) for verdict in dead),
+        "mutants_with_one_killer": sum(verdict.alone for verdict in dead),
+        "needed": sorted(needed),
+        "redundant": sorted(seen - needed - open_),
+    }
 
 
 def text(found: dict[str, Any]) -> str:

@@ -14,9 +14,9 @@ FILE = "results.jsonl"
 
 @dataclass(slots=True)
 class Verdict:
-    """`killer` and `reason`: the case that noticed, and what it said.  `silent`: the cases that ran and did not notice
-    (of a survivor); `candidates`: how many could have.  `applied`: the mutation was seen to change something.
-    `seconds` were spent."""
+    """`killer` and `reason`: the case that noticed, and what it said; `second`: another one that does.  `silent`: the
+    cases that ran and did not notice (of a mutant that was killed: since then); `candidates`: how many could have.
+    `applied`: the mutation was seen to change something.  `seconds` were spent."""
 
     mutation: str
     view: str
@@ -27,11 +27,17 @@ class Verdict:
     applied: bool = False
     seconds: float = 0.0
     silent: list[str] = field(default_factory=list)
+    second: str = ""
 
     @property
     def complete(self) -> bool:
         """Whether nothing is left to be asked."""
         return self.verdict == KILLED or len(self.silent) >= self.candidates
+
+    @property
+    def alone(self) -> bool:
+        """Whether the killer is the only case that notices: every other one that could has been asked."""
+        return self.verdict == KILLED and not self.second and len(self.silent) + 1 >= self.candidates
 
 
 class Results:

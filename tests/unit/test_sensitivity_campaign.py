@@ -6,11 +6,15 @@ import ast
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.sensitivity import executables, figures
+from seatrial.conformance.sensitivity.campaign import Campaign, Settings
 from seatrial.conformance.sensitivity.choice import Chooser, subject, words
 from seatrial.conformance.sensitivity.mutant import steps as source
 from seatrial.conformance.sensitivity.points import Ears
@@ -164,8 +168,13 @@ def test_paths_of_single_cases_make_no_mutants() -> None:
 def test_figures() -> None:
     verdicts = {
         "plan/init/mount/dropped": Verdict("plan/init/mount/dropped", "host", KILLED, killer="t::a"),
-        "plan/init/mount.flags/without 0x1": Verdict("plan/init/mount.flags/without 0x1", "host", SURVIVED),
+        "plan/init/mount.flags/without 0x1": Verdict(
+            "plan/init/mount.flags/without 0x1", "host", SURVIVED, applied=True
+        ),
         "step/hooks:run_hook/skipped": Verdict("step/hooks:run_hook/skipped", "host", KILLED, killer="t::a"),
+        "step/launch:Launch.abort/swapped 1": Verdict(
+            "step/launch:Launch.abort/swapped 1", "host", SURVIVED, candidates=1, silent=["t::a"]
+        ),
     }
     survey = Survey("host")
     survey.add({"case": "t::a", "outcome": "passed", "seconds": 1.0, "points": sorted(verdicts)})
@@ -174,7 +183,76 @@ def test_figures() -> None:
     assert found["operations"]["plan"] == {"init mount": {"mutants": 2, "killed": 1}}
     assert found["survivors"] == ["plan/init/mount.flags/without 0x1"]
     assert found["not_reached"]["steps"] == ["step/x:y/skipped"]
+    assert found["not_reached"]["branches"] == ["step/launch:Launch.abort/swapped 1"]
     assert "init mount" not in found["not_reached"]["operations"]
     assert "exec mount" in found["not_reached"]["operations"]
     assert "66.66 %" in figures.text(found)
     assert figures.rate(94999, 100000) == 94.99
+
+
+def test_redundant_cases() -> None:
+    """a alone kills m, so it stays; what b kills c kills too; of d's only kill nobody knows whether others do."""
+    verdicts = {
+        "m": Verdict("m", "host", KILLED, killer="a", candidates=2, silent=["b"]),
+        "n": Verdict("n", "host", KILLED, killer="b", candidates=3, second="c"),
+        "o": Verdict("o", "host", KILLED, killer="a", candidates=3, second="b"),
+        "p": Verdict("p", "host", KILLED, killer="d", candidates=3, silent=["a"]),
+    }
+    found = figures._cases(verdicts.values(), [])
+    assert (found["needed"], found["redundant"]) == (["a"], ["b", "c"])
+    assert (found["mutants_with_two_killers"], found["mutants_with_one_killer"]) == (2, 1)
+
+
+class PlayedLane:
+    """A lane whose cases fail for the mutants that a table says; it notes what was asked."""
+
+    def __init__(self, directory: str, fails: dict[str, set[str]]) -> None:
+        self.directory = directory
+        self.fails = fails
+        self.asked: list[str] = []
+
+    def ask(self, runtime: str, cases: list[str], *, stop: bool, timeout: float) -> Iterator[dict[str, Any]]:
+        with open(runtime, encoding="utf-8") as file:
+            text = file.read()
+        for case in cases:
+            self.asked.append(case)
+            failing = any(name in text for name in self.fails.get(case, ()))
+            if failing:
+                with open(os.path.join(self.directory, "mark"), "wb"):
+                    pass
+            yield {"case": case, "outcome": "failed" if failing else "passed", "reason": ""}
+            if failing:
+                break
+        yield {"done": True, "died": None}
+
+
+def played(tmp_path: object, fails: dict[str, set[str]], **settings: Any) -> tuple[Campaign, PlayedLane]:
+    """A campaign of three cases, each of which exercises two mutants."""
+    survey = Survey("host")
+    for case in ("t::a", "t::b", "t::c"):
+        points = ["plan/init/exec/dropped", "plan/init/umask/dropped"]
+        survey.add({"case": case, "outcome": "passed", "seconds": 1.0, "points": points})
+    lane = PlayedLane(str(tmp_path), fails)
+    lanes: Any = SimpleNamespace(lanes=[lane])
+    return Campaign(lanes, survey, Results(str(tmp_path)), Settings(**settings), lambda verdict: None), lane
+
+
+def test_only_the_cases_that_are_wanted_are_asked(tmp_path: object) -> None:
+    campaign, lane = played(tmp_path, {"t::c": {"umask"}}, cases=frozenset({"t::a", "t::b"}))
+    campaign.run(["plan/init/umask/dropped"])
+    assert set(lane.asked) == {"t::a", "t::b"}
+    verdict = campaign.results.verdicts["plan/init/umask/dropped", "host"]
+    assert (verdict.verdict, sorted(verdict.silent), verdict.complete) == (SURVIVED, ["t::a", "t::b"], False)
+
+
+def test_a_second_killer_is_looked_for(tmp_path: object) -> None:
+    fails = {"t::a": {"umask", "exec"}, "t::c": {"umask"}}
+    campaign, _ = played(tmp_path, fails)
+    names = ["plan/init/exec/dropped", "plan/init/umask/dropped"]
+    campaign.run(names)
+    campaign.find_seconds(names)
+    lonely, other = (campaign.results.verdicts[name, "host"] for name in names)
+    assert (lonely.killer, lonely.second, lonely.alone) == ("t::a", "", True)
+    assert ({other.killer, other.second}, other.alone) == ({"t::a", "t::c"}, False)
+    again = Results(str(tmp_path))
+    assert again.verdicts["plan/init/umask/dropped", "host"].second == other.second
