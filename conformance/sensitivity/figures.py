@@ -105,4 +105,5 @@ def text(found: dict[str, Any]) -> str:
             lines.append(f"{title:<52} {mutants:>7} {killed:>7}  {rate(killed, mutants):.1f} %")
     lines.append(f"{'all':<52} {found['mutants']:>7} {found['killed']:>7}  {found['kill_rate']:.2f} %")
     lines += ["", *(f"survives: {name}" for name in found["survivors"])]
+    lines += [f"redundant: {case}" for case in found["cases"]["redundant"]]
     return "\n".join(lines)

@@ -27,6 +27,7 @@ class Lane:
         self.number = number
         self.directory = os.path.join(owner.base, f"lane-{number}")
         os.mkdir(self.directory)
+        os.chmod(self.directory, 0o777)  # for the marks of mutants that an ordinary user runs
         self.jobs = os.fdopen(jobs, "w", encoding="utf-8", buffering=1)
         self.answers = os.fdopen(answers, encoding="utf-8")
 

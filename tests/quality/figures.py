@@ -109,7 +109,19 @@ def tables(found: dict[str, Any]) -> str:
         ]
         if parts:
             lines.append(f"* {title}: {', '.join(parts)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", redundancy(found["cases"])]) + "\n"
+
+
+def redundancy(cases: dict[str, Any]) -> str:
+    """What is known of the cases' share, as Markdown."""
+    known = cases["mutants_with_two_killers"] + cases["mutants_with_one_killer"]
+    return (
+        f"Of {known} mutants that were killed it is known whether a second case kills them: for "
+        f"{cases['mutants_with_two_killers']} there is one, for {cases['mutants_with_one_killer']} there is none. So "
+        f"{len(cases['needed'])} cases are needed, each for a mutant that nobody else notices. "
+        f"{len(cases['redundant'])} of the others that noticed something are redundant: whatever they were seen to kill "
+        "another case kills too. Both lists are in `sensitivity.json` (`cases`)."
+    )
 
 
 def main() -> None:

@@ -107,3 +107,13 @@ def test_bad_list_is_an_error(runtime: Runtime, make_bundle: Make, rejected: Rej
     accepted(runtime, put(make_bundle(), {f"cpu.{member}": good}))
     for text in ("a", "3-1", "0-9999"):
         rejected(runtime, put(make_bundle(), {f"cpu.{member}": text}))
+
+
+@needs("root", "cgroup:cpuset")
+@pytest.mark.parametrize("text", ["all", "0-0:1/1"])
+@covers("config-linux/cpu/14", "config/valid-values/1")
+def test_list_in_a_form_of_the_kernels_own(
+    runtime: Runtime, bundle: Bundle, make_bundle: Make, rejected: Rejected, text: str
+) -> None:
+    """A list has numbers, commas and dashes; the further forms that newer kernels read (5.8, 5.13) are none."""
+    rejected(runtime, put(bundle, {"cpu.cpus": text}), control=put(make_bundle(), {"cpu.cpus": "0-0"}))

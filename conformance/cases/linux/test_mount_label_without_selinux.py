@@ -26,5 +26,6 @@ def test_is_refused(
         pytest.skip("this host has SELinux")
     if left is not None:
         bundle.config["mounts"] = [entry for entry in bundle.config["mounts"] if entry.get("type") in left]
+        bundle.linux.pop("maskedPaths", None)  # runtimes cover directories by a tmpfs
     bundle.linux["mountLabel"] = LABEL
     rejected(runtime, bundle)

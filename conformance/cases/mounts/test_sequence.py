@@ -28,6 +28,14 @@ def test_a_bind_mount_may_be_the_first(bundle: Bundle, report: Reader) -> None:
 
 
 @needs("root")
+@covers("config/linux-mount-options/strictatime")
+def test_strictatime_of_a_bind_mount(bundle: Bundle, report: Reader) -> None:
+    """A bind mount is strict about access times where its source is not."""
+    bundle.mount("/mnt", "bind", bundle.directory("source"), "bind", "strictatime")
+    assert not {"relatime", "noatime"} & report(bundle).mount_options("/mnt")
+
+
+@needs("root")
 @pytest.mark.parametrize("flags", [("ro", "strictatime"), ("strictatime",)], ids=["read-only", "writable"])
 @covers("config/linux-mount-options/strictatime", "config/linux-mount-options/ro")
 def test_strictatime_of_a_tmpfs(bundle: Bundle, report: Reader, flags: tuple[str, ...]) -> None:

@@ -72,9 +72,13 @@ def imported(full: str) -> None:
 
 
 def applied() -> None:
-    """Note that the runtime now does something else than it should."""
+    """Note that the runtime now does something else than it should; in a container of its own it cannot."""
     if _mark:
-        os.close(os.open(_mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        try:
+            # Whoever made it: a mutant is run by several users.
+            os.close(os.open(_mark, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        except OSError:
+            pass
 
 
 def module(name: str) -> Any:
