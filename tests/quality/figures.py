@@ -118,9 +118,9 @@ def redundancy(cases: dict[str, Any]) -> str:
     return (
         f"Of {known} mutants that were killed it is known whether a second case kills them: for "
         f"{cases['mutants_with_two_killers']} there is one, for {cases['mutants_with_one_killer']} there is none. So "
-        f"{len(cases['needed'])} cases are needed, each for a mutant that nobody else notices. "
-        f"{len(cases['redundant'])} of the others that noticed something are redundant: whatever they were seen to kill "
-        "another case kills too. Both lists are in `sensitivity.json` (`cases`)."
+        f"{len(cases['needed'])} cases are needed: each for some mutant that nobody else notices. "
+        f"{len(cases['redundant'])} of the others that noticed something are redundant: whatever they were seen to "
+        "kill, another case kills too. Both lists are in `sensitivity.json` (`cases`)."
     )
 
 

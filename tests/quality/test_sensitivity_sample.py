@@ -66,6 +66,15 @@ def test_a_small_campaign(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert resumed.returncode == outcome.CLEAN, resumed.stdout + resumed.stderr
     assert "killed by" not in resumed.stdout  # every verdict was there already
 
+    words = ("--redundant", "--fail-under", "60", "--figures", "figures.json")
+    asked = sensitivity(directory, "--cases", CASES, "-k", keyword, "--resume", *words)
+    assert asked.returncode == outcome.CLEAN, asked.stdout + asked.stderr
+    with open(os.path.join(directory, "figures.json"), encoding="utf-8") as file:
+        cases = json.load(file)["cases"]
+    assert cases["mutants_with_two_killers"] + cases["mutants_with_one_killer"] == 4
+    assert set(cases["needed"]) & set(cases["redundant"]) == set()
+    assert cases["needed"] + cases["redundant"]
+
 
 def _words(name: str) -> list[str]:
     """The parts of a mutant's name that a -k expression can carry."""

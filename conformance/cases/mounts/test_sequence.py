@@ -10,6 +10,7 @@ import pytest
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.probe import Report
+from seatrial.native import mount_api
 
 Reader = Callable[..., Report]
 
@@ -33,6 +34,26 @@ def test_strictatime_of_a_bind_mount(bundle: Bundle, report: Reader) -> None:
     """A bind mount is strict about access times where its source is not."""
     bundle.mount("/mnt", "bind", bundle.directory("source"), "bind", "strictatime")
     assert not {"relatime", "noatime"} & report(bundle).mount_options("/mnt")
+
+
+@needs("root")
+@covers("config/linux-mount-options/relatime", "config/linux-mount-options/noatime")
+def test_access_times_of_a_bind_mount_are_its_own(bundle: Bundle, report: Reader) -> None:
+    """A bind mount is relatime, or noatime, where its source is the other one."""
+    sources = {"noatime": bundle.outside("noatime"), "relatime": bundle.outside("relatime")}
+    flags = {"noatime": 0x400, "relatime": 0x200000}  # MS_NOATIME, MS_RELATIME
+    for name, path in sources.items():
+        os.mkdir(path)
+        mount_api.mount("tmpfs", path, "tmpfs", flags[name], None)
+    try:
+        bundle.mount("/mnt", "bind", sources["noatime"], "bind", "relatime")
+        bundle.mount("/srv", "bind", sources["relatime"], "bind", "noatime")
+        found = report(bundle)
+    finally:
+        for path in sources.values():
+            mount_api.umount(path, mount_api.MNT_DETACH)
+    atime = {"relatime", "noatime"}
+    assert [atime & found.mount_options(target) for target in ("/mnt", "/srv")] == [{"relatime"}, {"noatime"}]
 
 
 @needs("root")
