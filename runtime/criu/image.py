@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from seatrial.runtime.document import dumps, loads
 from seatrial.runtime.errors import CriuError, SeatrialError, SyscallError
@@ -32,13 +33,12 @@ class Directory:
         """`make`: mode 0700, unless it is there already.  Raises SyscallError."""
         self.path = os.path.abspath(path)
         self.fd = -1
-        self.made = False
+        self.mode = -1  # to be given back
         try:
             if make:
                 try:
                     os.makedirs(os.path.dirname(self.path), exist_ok=True)
                     os.mkdir(self.path, 0o700)
-                    self.made = True
                 except FileExistsError:
                     pass
             self.fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -55,6 +55,19 @@ class Directory:
             os.close(fd)
             raise SyscallError("open the directory", self.path, errno.ESTALE, "another one has taken its place")
         return fd
+
+    def open_to_others(self) -> None:
+        """Let everybody pass through the directory, until it is closed: CRIU looks for images in a user namespace too.
+
+        The images themselves keep their modes.  Where that cannot be done, CRIU will tell.
+        """
+        mode = stat.S_IMODE(os.fstat(self.fd).st_mode)
+        if not mode & 0o001:
+            try:
+                os.fchmod(self.fd, mode | 0o001)
+                self.mode = mode
+            except OSError:
+                pass
 
     def write(self, name: str, value: Any) -> None:
         """Write a JSON file, mode 0600.  Raises SyscallError."""
@@ -111,6 +124,8 @@ class Directory:
     def close(self) -> None:
         """Twice is fine."""
         if self.fd >= 0:
+            if self.mode >= 0:
+                os.fchmod(self.fd, self.mode)
             os.close(self.fd)
             self.fd = -1
 

@@ -244,6 +244,8 @@ class Restoration:
             bind_root(self.config, root)
             # CRIU works in these directories and mounts there: they have to be of its own mount namespace.
             chosen["images_dir_fd"] = self._keep(images.again())
+            if self.config.uid_mappings:
+                images.open_to_others()
             if work is not None:
                 chosen["work_dir_fd"] = self._keep(work.again())
             # A shell job gets the terminal and the process group of the caller through CRIU.
@@ -256,7 +258,7 @@ class Restoration:
     def _place(self, pid: int) -> None:
         """CRIU enters the cgroup, from which the container's processes inherit it, and the limits are set.
 
-        All but the number of processes: CRIU itself, and the programs that it runs, would count.
+        All but the number of processes: CRIU and the programs that it runs count, until it has ended.
         """
         try:
             self.cgroup.join(pid)
@@ -327,7 +329,6 @@ class Restoration:
 
     def _record(self, pid: int) -> None:
         """Every process is there, and none has run yet."""
-        self._limit_processes()
         self._name_init(pid)
         state = self.state
         state.created = now()
@@ -366,6 +367,7 @@ class Restoration:
         process = self.process
         self.pid = 0  # from here on it is the Process's
         process.began(pid, open_pidfd(pid))
+        self._limit_processes()
         try:
             os.rmdir(os.path.join(self.directory.path, NAME))
         except OSError as error:

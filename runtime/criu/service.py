@@ -140,10 +140,14 @@ class Service:
         """Close the socket, at which CRIU undoes its work; kill it when it takes more than 20 s."""
         self._close()
         if self.pid:
-            if wait_child(self.pid, self.pidfd, _ABORT_SECONDS) is None:
-                os.kill(self.pid, _signal.SIGKILL)  # our child, not reaped: the pid is its own
-                os.waitpid(self.pid, 0)
-            self._forget()
+            status = None
+            try:
+                status = wait_child(self.pid, self.pidfd, _ABORT_SECONDS)
+            finally:  # also when a second signal does not let us wait
+                if status is None:
+                    os.kill(self.pid, _signal.SIGKILL)  # our child, not reaped: the pid is its own
+                    os.waitpid(self.pid, 0)
+                self._forget()
 
     def shown(self) -> str:
         """What it wrote before it had a log, with a colon in front; or nothing."""

@@ -15,7 +15,7 @@ import pytest
 
 WORKLOAD = os.path.join(os.path.dirname(__file__), "workload.c")
 PATIENCE = 60.0
-APPLETS = "sh cat echo sleep ls tail mkdir kill stty ip test".split()
+APPLETS = "sh cat echo sleep ls tail mkdir kill stty ip test true".split()
 COUNTER = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.05; done"
 # A view of cgroup v2 alone, in a mount namespace of the command.
 VIEW = 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"'
@@ -143,11 +143,11 @@ class Trial:
     def logged(self) -> str:
         """The end of CRIU's logs."""
         text = ""
-        for name in ("dump.log", "restore.log"):
+        for name in ("../work/dump.log", "dump.log", "lazy.log", "restore.log"):
             path = os.path.join(self.images, name)
             if os.path.exists(path):
                 with open(path, errors="replace") as file:
-                    text += f"\n--- {path}\n" + "".join(file.readlines()[-40:])
+                    text += f"\n--- {path}\n" + "".join(file.readlines()[-25:])
         return text
 
 
