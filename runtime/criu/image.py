@@ -33,7 +33,7 @@ class Directory:
         """`make`: mode 0700, unless it is there already.  Raises SyscallError."""
         self.path = os.path.abspath(path)
         self.fd = -1
-        self.mode = -1  # to be given back
+        self.restored: tuple[int, int] | None = None  # group and mode to be given back
         try:
             if make:
                 try:
@@ -56,16 +56,17 @@ class Directory:
             raise SyscallError("open the directory", self.path, errno.ESTALE, "another one has taken its place")
         return fd
 
-    def open_to_others(self) -> None:
-        """Let everybody pass through the directory, until it is closed: CRIU looks for images in a user namespace too.
+    def open_to(self, gid: int) -> None:
+        """Let a group pass through the directory, until it is closed: CRIU looks for images in a user namespace too.
 
-        The images themselves keep their modes.  Where that cannot be done, CRIU will tell.
+        The group's own memory is in them, nobody else's.  Where that cannot be done, CRIU will tell.
         """
-        mode = stat.S_IMODE(os.fstat(self.fd).st_mode)
-        if not mode & 0o001:
+        found = os.fstat(self.fd)
+        if not found.st_mode & 0o001:
             try:
-                os.fchmod(self.fd, mode | 0o001)
-                self.mode = mode
+                os.fchown(self.fd, -1, gid)
+                self.restored = (found.st_gid, stat.S_IMODE(found.st_mode))
+                os.fchmod(self.fd, stat.S_IMODE(found.st_mode) | 0o010)
             except OSError:
                 pass
 
@@ -124,8 +125,9 @@ class Directory:
     def close(self) -> None:
         """Twice is fine."""
         if self.fd >= 0:
-            if self.mode >= 0:
-                os.fchmod(self.fd, self.mode)
+            if self.restored is not None:
+                os.fchmod(self.fd, self.restored[1])
+                os.fchown(self.fd, -1, self.restored[0])
             os.close(self.fd)
             self.fd = -1
 

@@ -149,9 +149,10 @@ def sources(keys: Iterable[str], config: Config, cgroups: dict[str, str]) -> dic
 
 
 def usual_keys(config: Config) -> list[str]:
-    """The keys that an image may have which does not tell: libcontainer's."""
+    """The keys that an image may have which does not tell: libcontainer's, and ours for masks."""
     keys = [key_of(mount.destination) for mount in config.mounts if mount.flags & MS_BIND]
-    return list(dict.fromkeys([*keys, *(os.path.normpath(device.path) for device in config.devices)]))
+    others = [*config.mask_paths, *(device.path for device in config.devices)]
+    return list(dict.fromkeys([*keys, *(os.path.normpath(path) for path in others)]))
 
 
 def cgroup_binds(config: Config, paths: dict[str, str], hierarchies: list[tuple[str, str]]) -> dict[str, str]:

@@ -95,14 +95,14 @@ class Restoration:
             self.kept.clear()
             self.process.close_child_ends()
 
-    def _check(self, images: Directory) -> list[str]:
-        """Compare the config with the image's; the keys of its external mounts."""
+    def _check(self, images: Directory) -> list[str] | None:
+        """Compare the config with the image's; the keys of its external mounts, None where nobody knows."""
         if self.config.namespace("mnt") is None:
             raise CriuError("a container without a mount namespace of its own cannot be restored")
         record = Record.load(images)
         if record is None:
             self.log.warning(f"{images.path} is of another runtime: whether config.json fits it is not checked")
-            return usual_keys(self.config)
+            return None
         from seatrial.runtime.criu.programs import check
 
         compare(Config.from_json(record.config), self.config, self.log.warning)
@@ -110,7 +110,9 @@ class Restoration:
         check(record.programs, self.config.rootfs, places)
         return record.mounts
 
-    def _restore(self, images: Directory, work: Directory | None, keys: list[str], chosen: dict[str, Any]) -> None:
+    def _restore(
+        self, images: Directory, work: Directory | None, keys: list[str] | None, chosen: dict[str, Any]
+    ) -> None:
         options, process = self.options, self.process
         log = log_path(options, LOG)
         if process.console_socket:
@@ -134,7 +136,9 @@ class Restoration:
         self._inherit(images, chosen)
         self._make_cgroup()
         binds = cgroup_binds(self.config, self.cgroup.paths, self._hierarchies())
-        found = sources([*keys, "/dev/null"] if self.config.mask_paths else keys, self.config, binds)
+        if keys is None:
+            keys = [*usual_keys(self.config), *binds]
+        found = sources(keys, self.config, binds)
         chosen["external"] += [f"mnt[{key}]:{source}" for key, source in found.items()]
         chosen["external"] += self._pairs()
         self._start(images, work, chosen)
@@ -244,8 +248,9 @@ class Restoration:
             bind_root(self.config, root)
             # CRIU works in these directories and mounts there: they have to be of its own mount namespace.
             chosen["images_dir_fd"] = self._keep(images.again())
-            if self.config.uid_mappings:
-                images.open_to_others()
+            for line in self.config.gid_mappings:
+                if line.container_id == 0:
+                    images.open_to(line.host_id)
             if work is not None:
                 chosen["work_dir_fd"] = self._keep(work.again())
             # A shell job gets the terminal and the process group of the caller through CRIU.

@@ -43,6 +43,7 @@ def test_round_trip_and_what_follows(trial: Trial, bundle: ShellBundle) -> None:
     until(lambda: count(bundle) > 3, "the counter")
     started = json.loads(trial("state", id).stdout)["created"]
     trial.checkpoint(id)
+    assert os.stat(trial.images).st_mode & 0o777 == 0o700  # the memory of processes is in it
     assert trial.status(id) == ""  # as with runc: it is gone
     reached = count(bundle)
     assert stands_still(bundle)
