@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from seatrial.conformance.errors import EnvironmentProblem
-from seatrial.conformance.mask.names import resolve_all
+from seatrial.conformance.mask.names import resolve
+from seatrial.vm.errors import BlueprintError
+from seatrial.vm.kernel.name import parse
 from seatrial.vm.machine import CGROUP_MODES
 
 REFERENCE = "seatrial-runtime"  # the reference runtime's name in a machine
@@ -52,15 +54,25 @@ def words(given: Sequence[str], default: str) -> tuple[str, ...]:
 
 def cells(kernels: Iterable[str], cgroups: Iterable[str], masks: Iterable[str], runtimes: Iterable[str]) -> list[Cell]:
     """All cells, those of one machine next to each other; EnvironmentProblem for an unknown mode, mask or runtime."""
-    cgroups, masks = tuple(cgroups), tuple(masks)
+    kernels, cgroups, masks = tuple(kernels), tuple(cgroups), tuple(masks)
     for mode in cgroups:
         if mode not in CGROUP_MODES:
             raise EnvironmentProblem(f"--cgroup {mode}: one of {', '.join(CGROUP_MODES)}")
-    for mask in masks:
-        if mask != NO_MASK:
-            resolve_all(mask.split("+"))
+    for kernel in kernels:
+        release = _release(kernel)
+        for name in (name for mask in masks if mask != NO_MASK for name in mask.split("+")):
+            resolve(name, release)
     found = [Cell(*four) for four in product(kernels, cgroups, masks, map(runtime, runtimes))]
     return list(dict.fromkeys(found))
+
+
+def _release(kernel: str) -> str:
+    """The release that a kernel's name tells, as far as masks ask for it; EnvironmentProblem for what is no name."""
+    try:
+        found = parse(kernel)
+    except BlueprintError as error:
+        raise EnvironmentProblem(str(error)) from error
+    return found.version or os.path.basename(found.path).removeprefix("vmlinuz-")
 
 
 def runtime(name: str) -> str:

@@ -38,6 +38,7 @@ class Live:
         self.seen: dict[Cell, Counter[str]] = {}
         self.begun: dict[Cell, float] = {}
         self.started = self._told = time.monotonic()
+        self._first: float | None = None
         self._lock = threading.Lock()
         self._bar: Bar | None = None
         self._task: TaskID | None = None
@@ -49,6 +50,7 @@ class Live:
         with self._lock:
             if entry["kind"] == "stamp":
                 self.begun.setdefault(cell, time.monotonic())
+                self._first = self._first or time.monotonic()
             elif entry["kind"] == "result":
                 self._result(cell, entry)
 
@@ -59,8 +61,8 @@ class Live:
             self._bar = None
 
     def rest(self) -> float:
-        """Seconds that the rest will take, at the pace so far."""
-        elapsed = time.monotonic() - self.started
+        """Seconds that the rest will take, at the pace since the first machine was up."""
+        elapsed = time.monotonic() - (self._first or self.started)
         return elapsed / self.done * (self.total - self.done) if self.done else 0.0
 
     def _result(self, cell: Cell, entry: Mapping[str, Any]) -> None:
