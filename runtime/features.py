@@ -14,6 +14,7 @@ from seatrial.runtime.cgroup.systemd_properties import ANNOTATION
 from seatrial.runtime.cgroup.v1 import CgroupV1
 from seatrial.runtime.cgroup.v2 import CgroupV2
 from seatrial.runtime.convert import convert
+from seatrial.runtime.criu.options import CONFIG_ANNOTATION
 from seatrial.runtime.errors import ConfigError, UnsupportedError
 from seatrial.runtime.seccomp import filter
 from seatrial.runtime.seccomp.libseccomp import COMPARE
@@ -105,8 +106,11 @@ def features() -> dict[str, Any]:
             "mountExtensions": {"idmap": {"enabled": takes(mounts=[_MAPPED])}},
             "netDevices": {"enabled": takes(linux={"netDevices": {"eth0": {}}})},
         },
-        "annotations": {"org.seatrial.runtime.version": VERSION},
-        "potentiallyUnsafeConfigAnnotations": [ANNOTATION],
+        "annotations": {
+            "org.seatrial.runtime.version": VERSION,
+            "org.seatrial.runtime.checkpoint.enabled": "true",  # given CRIU, as with runc
+        },
+        "potentiallyUnsafeConfigAnnotations": [ANNOTATION, CONFIG_ANNOTATION],
     }
 
 

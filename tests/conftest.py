@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = os.path.dirname(__file__)
     for item in items:
         folder = os.path.relpath(item.path, here).split(os.sep)[0]
-        if folder in ("root", "quality"):
+        if folder in ("root", "quality", "criu"):
             item.add_marker(pytest.mark.root)
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))

@@ -42,12 +42,28 @@ _IGNORED = (
 )
 
 
-def compare(image: Config, config: Config, warn: Callable[[str], None]) -> None:
-    """Check a config against the one of the image.  Raises ConfigError, which names the member and both values."""
+# The same, unless CRIU is told of another one.
+_LABELS = (("process.apparmorProfile", "apparmor_profile"), ("process.selinuxLabel", "process_label"))
+_MOUNT_LABELS = (("linux.mountLabel", "mount_label"),)
+
+
+def compare(
+    image: Config,
+    config: Config,
+    warn: Callable[[str], None],
+    *,
+    profile_given: bool = False,
+    context_given: bool = False,
+) -> None:
+    """Check a config against the one of the image.  Raises ConfigError, which names the member and both values.
+
+    `profile_given`, `context_given`: CRIU gives processes, mounts other labels than those of the image.
+    """
     _namespaces(image, config)
     _mounts(image, config)
     before, after = image.to_json(), config.to_json()
-    for path, member in _MEMBERS:
+    labels = (() if profile_given else _LABELS) + (() if context_given else _MOUNT_LABELS)
+    for path, member in _MEMBERS + labels:
         if getattr(image, member) != getattr(config, member):
             had, has = _shown(before.get(member)), _shown(after.get(member))
             raise ConfigError(path, f"the image was made with {had}, config.json has {has}")

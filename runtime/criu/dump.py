@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from seatrial.runtime.config import Config
 from seatrial.runtime.criu import messages
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 LOG = "dump.log"
 _RESOLVE_IN_ROOT = 0x10
 _O_PATH = 0o10000000
+_TERMINALS = (4, *range(136, 144))  # consoles and serial lines, pseudo-terminals: admin-guide/devices.txt
 
 
 class Dump:
@@ -76,8 +78,9 @@ class Dump:
             entries = self._mount_entries()
             mounts = external_mounts(entries, self.config, self._mount_id)
             descriptors = self._descriptors(entries)
+            self._warn_of_others()
             chosen["external"] += [f"mnt[{path}]:{key}" for path, key in mounts]
-            chosen["external"] += [name for name in descriptors if name.startswith("file[")]
+            chosen["external"] += [name for name in descriptors if name.startswith(("file[", "tty["))]
             images.write(DESCRIPTORS_FILE, descriptors)
             keys = [key for _path, key in mounts]
             Record(self.state.id, self.state.config, keys, self._programs(), version).save(images)
@@ -185,7 +188,7 @@ class Dump:
     def _descriptors(self, entries: list[MountEntry]) -> list[str]:
         """What fds 0 to 2 were at the start, by names under which a restore can give others.
 
-        A file of the host, which no path of the container leads to, is external: CRIU calls it ``file[MOUNT:INODE]``.
+        A file of the host, which no path of the container leads to, is external.
         """
         mounts = {entry.id for entry in entries}
         names = [name.removesuffix(" (deleted)") for name in self.state.external_descriptors]
@@ -198,10 +201,22 @@ class Dump:
                     target = os.readlink(f"{directory}/{number}").removesuffix(" (deleted)")
                     mount = _fdinfo(f"/proc/{self.pid}", int(number)) if target in files else None
                     if mount is not None and mount not in mounts:
-                        outside[target] = f"file[{mount:x}:{os.stat(f'{directory}/{number}').st_ino:x}]"
+                        outside[target] = _external_name(os.stat(f"{directory}/{number}"), mount)
             except OSError as error:
                 self.log.debug(f"read {directory}: {error.strerror}")
         return [outside.get(name, name) for name in names]
+
+    def _warn_of_others(self) -> None:
+        """CRIU takes init and its descendants: what `exec` has started beside them is not in the image."""
+        from seatrial.runtime.cgroup.place import from_paths
+
+        if not self.state.cgroup_paths:
+            return
+        pids = from_paths(self.state.cgroup_paths).pids()
+        others = [pid for pid in pids if not _descends(pid, self.pid)]
+        if others:
+            shown = ", ".join(map(str, others[:8])) + (" ..." if len(others) > 8 else "")
+            self.log.warning(f"not in the image, because not descendants of init: {shown}")
 
     def _programs(self) -> dict[str, list[int | str]]:
         from seatrial.runtime.criu.programs import mapped
@@ -241,6 +256,27 @@ class Dump:
 
         if not self.paused and self.state.cgroup_paths and frozen(self.state.cgroup_paths):
             from_paths(self.state.cgroup_paths).thaw()
+
+
+def _external_name(found: os.stat_result, mount: int) -> str:
+    """CRIU's name for an open file that lies outside of the container (criu/external.c): numbers in hexadecimal."""
+    if stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) in _TERMINALS:
+        return f"tty[{found.st_rdev:x}:{found.st_dev:x}]"
+    return f"file[{mount:x}:{found.st_ino:x}]"
+
+
+def _descends(pid: int, ancestor: int) -> bool:
+    """Whether a process is another one or one of its descendants; one that has gone counts as such."""
+    while pid != ancestor:
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                text = file.read()
+        except OSError:
+            return True
+        pid = int(text[text.rfind(b")") + 2 :].split()[1])
+        if pid <= 1:
+            return False
+    return True
 
 
 def _inode(path: str) -> int:

@@ -1,8 +1,8 @@
 """The directory of an image: CRIU's files, and beside them two of ours.
 
 descriptors.json   libcontainer's: a list of what fds 0 to 2 of init are, ``pipe:[N]`` or a path.  On restore others
-                   take the place of pipes, and of files that no path of the container leads to, which have CRIU's name
-                   here: ``file[MOUNT:INODE]``, in hexadecimal.
+                   take the place of pipes, and of files and terminals that no path of the container leads to, which
+                   have CRIU's names here: ``file[MOUNT:INODE]``, ``tty[RDEV:DEV]``.
 container.json     what the container was: `Config` as JSON, keys of external mounts, the programs that are mapped.
 """
 

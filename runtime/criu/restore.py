@@ -105,7 +105,13 @@ class Restoration:
             return None
         from seatrial.runtime.criu.programs import check
 
-        compare(Config.from_json(record.config), self.config, self.log.warning)
+        compare(
+            Config.from_json(record.config),
+            self.config,
+            self.log.warning,
+            profile_given=bool(self.options.lsm_profile),
+            context_given=bool(self.options.lsm_mount_context),
+        )
         places = [key_of(mount.destination) for mount in self.config.mounts]
         check(record.programs, self.config.rootfs, places)
         return record.mounts
@@ -190,7 +196,7 @@ class Restoration:
         given = (self.process.stdin, self.process.stdout, self.process.stderr)
         seen: set[str] = set()
         for name, fd in zip(names, given, strict=False):
-            if name in seen or not name.startswith(("pipe:", "file[")):
+            if name in seen or not name.startswith(("pipe:", "file[", "tty[")):
                 continue
             seen.add(name)
             chosen["inherit_fd"].append({"key": name, "fd": self._pass(os.dup(fd))})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -149,6 +150,34 @@ class Trial:
                 with open(path, errors="replace") as file:
                     text += f"\n--- {path}\n" + "".join(file.readlines()[-25:])
         return text
+
+
+class Job:
+    """A command on a terminal of ours."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self.master, slave = os.openpty()
+        self.seen = ""
+        self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        os.close(slave)
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self.master, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        """Read until it has shown a text."""
+        while text not in self.seen:
+            assert select.select([self.master], [], [], PATIENCE)[0], f"{text!r} does not come after {self.seen!r}"
+            self.seen += os.read(self.master, 1000).decode(errors="replace")
 
 
 def content(path: str) -> str:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 
 import pytest
-from shell_bundle import COUNTER, ShellBundle, Trial, content, count, until
+from shell_bundle import COUNTER, Job, ShellBundle, Trial, content, count, until
 
 
 def cycle(trial: Trial, bundle: ShellBundle, id: str, *words: str) -> None:
@@ -275,3 +275,41 @@ def test_script_without_a_loop_ends(trial: Trial, bundle: ShellBundle) -> None:
     trial.restore("cr-end", bundle)
     until(lambda: trial.status("cr-end") == "stopped", "its end")
     trial("delete", "cr-end")
+
+
+@pytest.mark.parametrize("words", [[], ["--shell-job"]])
+def test_terminal_of_the_caller(trial: Trial, bundle: ShellBundle, words: list[str]) -> None:
+    """A program on the caller's own terminal, which is another one after the restore."""
+    bundle.script("echo ready; while read line; do echo got $line; done")
+    with Job(trial.argv("run", "--bundle", bundle.path, "cr-job")) as job:
+        job.wait_for("ready")
+        job.type("one\n")
+        job.wait_for("got one")
+        trial.checkpoint("cr-job", *words)
+        assert job.process.wait(60) == 128 + 9
+    argv = trial.argv("restore", *words, "--bundle", bundle.path, "--image-path", trial.images, "cr-job")
+    with Job(argv) as job:
+        until(lambda: trial.status("cr-job") == "running", "the restore")
+        job.type("two\n")
+        job.wait_for("got two")
+        trial("kill", "cr-job", "KILL")
+        assert job.process.wait(60) == 128 + 9
+    assert trial.status("cr-job") == ""
+
+
+def test_further_process(trial: Trial, bundle: ShellBundle) -> None:
+    """CRIU dumps the tree of init alone, as with runc: that a process of `exec` beside it is lost is a warning."""
+    trial.run("cr-exec", bundle)
+    until(lambda: count(bundle) > 0, "the counter")
+    null = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    trial("exec", "--detach", "--pid-file", trial.root + ".pid", "cr-exec", "/bin/sleep", "600", **null)
+    pid = content(trial.root + ".pid")
+    done = trial.checkpoint("cr-exec", "--leave-running")
+    assert f"not in the image, because not descendants of init: {pid}\n" in done.stderr
+    assert os.path.exists(f"/proc/{pid}")
+    trial("kill", "--all", "cr-exec", "KILL")
+    until(lambda: trial.status("cr-exec") == "stopped", "its end")
+    trial("delete", "cr-exec")
+    trial.restore("cr-exec", bundle)
+    pids = json.loads(trial("ps", "--format", "json", "cr-exec").stdout)
+    assert [pid for pid in pids if "600" in content(f"/proc/{pid}/cmdline")] == []

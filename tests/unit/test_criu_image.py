@@ -124,6 +124,9 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("linux.timeOffsets", {"time_offsets": {"boottime": TimeOffset(secs=1)}}),
     ("linux.maskedPaths", {"mask_paths": []}),
     ("linux.readonlyPaths", {"readonly_paths": ["/proc/sys"]}),
+    ("process.apparmorProfile", {"apparmor_profile": "p"}),
+    ("process.selinuxLabel", {"process_label": "l"}),
+    ("linux.mountLabel", {"mount_label": "l"}),
     ("process.terminal", {"process": Process(args=["/x"], cwd="/", terminal=True)}),
 ]
 
@@ -143,6 +146,13 @@ def test_config_that_does_not_fit(path: str, members: dict[str, Any]) -> None:
     assert "image" in caught.value.problem
     with pytest.raises(ConfigError):  # whichever way round
         compare(config(**members), config(), lambda text: None)
+
+
+def test_labels_that_are_given_to_criu() -> None:
+    other = config(process_label="l", mount_label="m", apparmor_profile="p")
+    compare(config(), other, lambda text: None, profile_given=True, context_given=True)
+    with pytest.raises(ConfigError):
+        compare(config(), other, lambda text: None, profile_given=True)
 
 
 def test_sources_of_bind_mounts_may_differ() -> None:
