@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from seatrial.conformance.command.arguments import positive
+from seatrial.conformance.command.arguments import positive, seconds
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.verdict import outcome
 
@@ -33,7 +34,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = verbs.add_parser("run", help="run one command in a fresh machine")
     _describe(run)
     add_argument = run.add_argument
-    add_argument("--timeout", type=float, metavar="SECONDS", help="kill the command after so long")
+    add_argument("--timeout", type=seconds, metavar="SECONDS", help="kill the command after so long")
     add_argument("--copy", action="append", default=[], type=_pair, metavar="FROM:TO", help="copy into the machine")
     add_argument("--get", action="append", default=[], type=_pair, metavar="FROM:TO", help="copy out of it at the end")
     add_argument("argv", nargs="+", metavar="COMMAND", help="the command and its arguments, after --")
@@ -166,11 +167,9 @@ def _run(options: argparse.Namespace) -> int:
     argv = options.argv[1:] if options.argv[0] == "--" else options.argv
     try:
         with _pool(options) as machines, machines.boot(_blueprint(options)) as machine:
-            for source, target in options.copy:
-                machine.copy_in(source, target)
+            _copy(machine.copy_in, options.copy)
             status = interactive.run(machine, argv, timeout=options.timeout)
-            for source, target in options.get:
-                machine.copy_out(source, target)
+            _copy(machine.copy_out, options.get)
             return status
     except TimeoutError as error:
         print(f"seatrial: {error}", file=sys.stderr)
@@ -181,6 +180,14 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"seatrial: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
         return 126
+
+
+def _copy(copy: Callable[[str, str], None], pairs: Sequence[tuple[str, str]]) -> None:
+    for source, target in pairs:
+        try:
+            copy(source, target)
+        except OSError as error:
+            raise EnvironmentProblem(f"cannot copy {source} to {target}: {error.strerror or error}") from error
 
 
 def _shell(options: argparse.Namespace) -> int:

@@ -18,6 +18,8 @@ from seatrial.vm.errors import InfrastructureError
 SUITES = ("bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports", "forky", "sid", "experimental")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"  # of all releases, past and future
 FETCHED = "fetched"  # among the remembered answers: when the lists were
+HINT = "see that it can be reached, or name another there"
+RETRY = 3600.0  # seconds after which lists are fetched again that were not all to be had
 MAX_AGE = 7 * 86400  # seconds after which the lists are fetched again
 
 
@@ -55,13 +57,18 @@ class Archive:
             keys = f"[signed-by={KEYRING}] " if os.path.exists(KEYRING) else ""
             with open(os.path.join(self.directory, "sources.list"), "w", encoding="ascii") as file:
                 file.writelines(f"deb {keys}{site} {suite} main\n" for suite in SUITES)
+            age = 0.0
             try:
                 programs.run(["apt-get", *self._options(), "update"], f"cannot fetch package lists from {site}")
-            except InfrastructureError:
+            except InfrastructureError as error:
                 if not any(name.endswith("_Packages") for name in os.listdir(os.path.join(self.directory, "lists"))):
-                    raise
+                    raise InfrastructureError(
+                        f"{error}\nthe mirror is the one in the sources of apt: {HINT}"
+                    ) from error
+                age = max(0.0, max_age - RETRY)  # a mirror need not have every suite
             with open(mark, "w", encoding="ascii"):
                 pass
+            os.utime(mark, (time.time() - age, time.time() - age))
 
     def recall(self, question: str) -> str:
         """What was remembered since the lists were fetched; empty when nothing was.  To ask apt takes a second."""
@@ -150,6 +157,7 @@ class Archive:
             "Dir::Etc::preferencesparts": f"{d}/parts",
             "Acquire::Check-Valid-Until": "false",
             "Acquire::Languages": "none",
+            "APT::Update::Error-Mode": "any",  # or lists that cannot be had are but a warning
             "APT::Sandbox::User": "root",
             "APT::Update::Post-Invoke-Success::": "",
         }
