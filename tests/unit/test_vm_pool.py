@@ -12,10 +12,18 @@ import pytest
 
 from seatrial.vm import cache, programs
 from seatrial.vm.drivers.fake import FakeMachine, FakePool
-from seatrial.vm.errors import BlueprintError, BootError, GuestError, InfrastructureError, UnsupportedError
+from seatrial.vm.errors import (
+    BlueprintError,
+    BootError,
+    GuestError,
+    InfrastructureError,
+    MachineError,
+    UnsupportedError,
+)
 from seatrial.vm.image import layer
 from seatrial.vm.machine import Blueprint, Machine, drivers, pool
 from seatrial.vm.qemu import arguments, template
+from seatrial.vm.qemu.machine import QemuMachine
 
 
 @pytest.fixture(autouse=True)
@@ -251,3 +259,28 @@ def test_template_belongs_to_a_program_and_to_all_of_a_blueprint(
     program.write_text("another version")
     found.append(template.key("content", parts, Blueprint()))
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("echo 'no such accelerator' >&2; exit 1", InfrastructureError),
+        ("for w; do case $w in file:*) echo 'Kernel panic - not syncing: no init' >${w#file:};; esac; done", BootError),
+    ],
+)
+def test_program_that_does_not_start_is_not_a_kernel_that_does_not_boot(
+    script: str, error: type[MachineError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "qemu"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    find = programs.find
+    monkeypatch.setattr(arguments.programs, "find", lambda name: str(program) if "qemu" in name else find(name))
+    machine = QemuMachine(Blueprint(), {})
+    with machine:
+        machine.launch(kernel="k", initramfs="i", layers=(), cgroup="v2", memory=512, cpus=1, accelerator="tcg")
+        assert machine.process is not None
+        machine.process.wait(60)
+        with pytest.raises(error, match=r"no such accelerator|Kernel panic"):
+            machine.attach(5.0, warm=False)
+    assert not os.path.exists(machine.directory)

@@ -28,6 +28,7 @@ HELLO, RUN, DATA, SIGNAL, CONNECT, CLOSE, RESIZE = range(1, 8)
 READY, OUT, ERR, EXIT, REFUSED, TAKEN, GREETED = range(16, 23)
 
 CHUNK = 1 << 16
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1  # linux/sockios.h, linux/if.h
 WARM = "/run/seatrial-guest/warm"  # sockets by the names of programs: behind each a process waits to be that program
 RNDADDENTROPY, RNDRESEEDCRNG = 0x40085203, 0x5207  # linux/random.h
 
@@ -402,5 +403,12 @@ def serve() -> None:
     Agent(source, sink).run()
 
 
+def raise_loopback() -> None:
+    """`ip link set lo up`: ports are forwarded to 127.0.0.1 (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+
+
 if __name__ == "__main__":
+    raise_loopback()
     Agent(open_port()).run()

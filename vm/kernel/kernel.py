@@ -141,7 +141,9 @@ def _from_path(name: KernelName) -> Kernel:
     found = next((path for path in (beside, directory) if os.path.isfile(os.path.join(path, "modules.dep"))), None)
     if found is None:
         raise BlueprintError(f"kernel {name}: no modules of {release} in {directory} nor in {beside}")
-    return Kernel(str(name), release, name.path, found, cache.digest(cache.file_digest(name.path), found))
+    index = os.path.join(found, "modules.dep")  # made anew whenever modules are installed
+    parts = cache.file_digest(name.path), found, cache.file_digest(index), str(os.stat(index).st_mtime_ns)
+    return Kernel(str(name), release, name.path, found, cache.digest(*parts))
 
 
 def release_of(path: str) -> str:

@@ -59,6 +59,8 @@ class QemuMachine(AgentMachine):
                 self.facts["guest"] = self.connection.ready(timeout)
             self.connection.greet(timeout, identity())
         except (LostError, TimeoutError, OSError) as error:
+            if self.gone() and not self._text("console"):
+                raise InfrastructureError(f"QEMU does not start: {self._text('complaints').strip()}") from error
             verdict = "QEMU ended" if self.gone() else f"the agent does not answer within {timeout:g} s"
             raise BootError("the machine does not come up", self.diagnose(verdict)) from error
 
