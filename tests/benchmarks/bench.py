@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
+import machines
 import rates
 
 from seatrial.conformance.driver.bundle import Workshop
@@ -117,6 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--no-suite", action="store_true", help="leave out the wall time of the suite")
+    parser.add_argument("--no-machines", action="store_true", help="leave out boots and clones of virtual machines")
     options = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("make bench needs root")
@@ -171,6 +173,8 @@ def main() -> None:
         for name, path in paths.items():
             subprocess.run((path, "--root", roots[name], "delete", "--force", f"bench-there-{name}"), check=True)
     rates.main()
+    if not options.no_machines:
+        machines.main()
 
 
 if __name__ == "__main__":
