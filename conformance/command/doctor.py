@@ -71,7 +71,9 @@ def _host(host: dict[str, Any], machines: dict[str, Any]) -> list[str]:
         _line("privilege", held),
         _line("modules", f"security modules: {host['lsm'] or 'unknown (/sys/kernel/security is not mounted)'}"),
         _line("machines", f"KVM: {kvm}; QEMU: {machines['qemu'] or 'not installed'}"),
-        _line("checkpoints", machines["criu"] or "no criu program (install criu)"),
+        _line(
+            "checkpoints", machines["criu"] or "no criu program (install it, or put one into PATH: docs/checkpoint.md)"
+        ),
     ]
 
 

@@ -15,7 +15,7 @@ from seatrial.conformance.engine import needs
 from seatrial.conformance.engine.collect import Case
 from seatrial.conformance.ledger import ledger
 
-PREFIXED = ("kernel>=", "cap:", "cgroup:", "program:", "filesystem:", "command:")
+PREFIXED = ("kernel>=", "cap:", "cgroup:", "program:", "filesystem:", "command:", "criu>=", "criu:")
 
 
 def diagnose(more_runtimes: list[str]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ WORDS = {
     "ids": "install newuidmap and newgidmap (Debian: uidmap), and give the user ranges: "
     "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
     "seccomp": f"a kernel with CONFIG_SECCOMP_FILTER, or {VM}",
-    "criu": "install criu",
+    "criu": "install criu; where the distribution's is too old for the kernel, put a newer one into PATH, without any "
+    "chroot (docs/checkpoint.md), or use a virtual machine",
     "tty": "mount devpts: mount -t devpts devpts /dev/pts",
     "time-ns": f"kernel 5.6 or newer with CONFIG_TIME_NS, or {VM}",
     "hooks": "nothing: every host has it",
@@ -69,7 +70,11 @@ def remedy(word: str, reason: str = "") -> str:
     """What to do about an unmet need."""
     if word in WORDS:
         return WORDS[word]
+    if word.startswith("criu>="):
+        return f"a criu of at least {word[6:]} in PATH (docs/checkpoint.md)"
     prefix, argument = ("kernel>=", word[8:]) if word.startswith("kernel>=") else word.split(":", 1)
+    if prefix == "criu":
+        return f"a kernel and a criu with which `criu check --feature {argument}` succeeds: {WORDS['criu']}"
     if prefix == "kernel>=":
         return f"a kernel of at least {argument}: a newer one of the distribution, or a virtual machine"
     if prefix == "cap":

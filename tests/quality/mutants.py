@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import checkpoint_mutants
 import claim_mutants
 import exec_mutants
 import hook_mutants
@@ -20,6 +21,7 @@ import terminal_mutants
 from planting import Mutant
 
 TABLE = (
+    *checkpoint_mutants.TABLE,
     *claim_mutants.TABLE,
     *plan_mutants.TABLE,
     *parent_mutants.TABLE,

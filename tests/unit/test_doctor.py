@@ -37,6 +37,8 @@ def test_every_word_has_a_remedy() -> None:
 def test_remedies_name_what_is_missing() -> None:
     assert "util-linux" in remedies.remedy("program:setpriv")
     assert "6.9" in remedies.remedy("kernel>=6.9")
+    assert "4.1" in remedies.remedy("criu>=4.1")
+    assert "uffd-noncoop" in remedies.remedy("criu:uffd-noncoop")
     assert "CONFIG_CGROUP_PIDS" in remedies.remedy("cgroup:pids")
     assert "v1" not in remedies.remedy("cgroup:io")
     assert remedies.remedy("cgroup:pids", "an ordinary user's container has no place") == "run as root"
