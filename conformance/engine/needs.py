@@ -177,7 +177,14 @@ def _rdma() -> str | None:
 def _criu() -> str | None:
     from seatrial.conformance.driver import criu
 
-    return _root() or criu.unusable()
+    return _root() or _hidden_hierarchies() or criu.unusable()
+
+
+def _hidden_hierarchies() -> str | None:
+    """CRIU dumps a container's cgroups in every hierarchy that the kernel has.  In those that a v2 view hides, the
+    container is where we are, so that it would take all that is below us for the container's."""
+    hidden = [line for line in _read("/proc/self/cgroup").splitlines() if not line.startswith("0::")]
+    return "the cgroup view hides hierarchies of v1" if cgroups.read_view().mode == "v2" and hidden else None
 
 
 def _criu_version(wanted: str) -> str | None:

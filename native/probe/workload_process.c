@@ -207,7 +207,7 @@ static int prepare_attributes(void)
     struct rlimit limit;
     TRY(prctl(PR_SET_NAME, "attributes"));
     umask(027);
-    TRY(setpriority(PRIO_PROCESS, 0, 3));
+    TRY(setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + 3));
     TRY(prctl(PR_SET_CHILD_SUBREAPER, 1));
     TRY(getrlimit(RLIMIT_CPU, &limit));
     limit.rlim_cur = PROCESSOR_TIME;

@@ -28,12 +28,13 @@ class Trip:
     before: Report
     after: Report
 
-    def __init__(self, runtime: Runtime, bundle: Bundle, *kinds: str) -> None:
+    def __init__(self, runtime: Runtime, bundle: Bundle, *kinds: str, masked: list[str] | None = None) -> None:
         self.runtime = runtime
         self.bundle = bundle
         self.kinds = kinds
         self.flags: dict[str, Any] = {FLAGS[kind]: True for kind in kinds if kind in FLAGS}
         bundle.directory(DIRECTORY, 0o777)
+        bundle.linux.update(maskedPaths=masked or [])  # a mount each, about which one case is
         streams = ["--streams"] if STREAMS & set(kinds) else []
         bundle.args(PROBE, "workload", DIRECTORY, *streams, *kinds)
         self.answers = Answers(bundle.rootfs + DIRECTORY)

@@ -42,6 +42,15 @@ def test_files_in_a_tmpfs(runtime: Runtime, bundle: Bundle) -> None:
     assert trip.after.options("/tmp") == trip.before.options("/tmp")
 
 
+@covers("config-linux/masked-paths/1", "runtime/state/7")
+def test_masked_paths(runtime: Runtime, bundle: Bundle) -> None:
+    """Masked files and directories come back as they were."""
+    trip = Trip(runtime, bundle, "denied-call", masked=bundle.linux["maskedPaths"])
+    travel(trip)
+    for path in trip.bundle.linux["maskedPaths"]:
+        assert len(trip.after.mounts(path)) == len(trip.before.mounts(path)), path
+
+
 @covers("config/root/4", "runtime/state/7")
 def test_root_that_is_read_only(runtime: Runtime, bundle: Bundle) -> None:
     """It is read-only again."""
