@@ -68,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
 
     def listen(entry: dict[str, Any]) -> None:
         lines.append(json.dumps(entry))
+        if "points" in entry:
+            print(f"{entry['operation']}: {len(entry['points'])} points", flush=True)
         for kind, detail in entry.get("findings", ()):
             print(f"{entry['operation']} {entry['point']}: {kind}: {detail}", flush=True)
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from seatrial.conformance.errors import EnvironmentProblem, Finding
@@ -109,6 +110,54 @@ def wait_pidfd(pidfd: int, seconds: float) -> bool:
     return bool(poller.poll(max(0, seconds) * 1000))
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is to be started: `streams` become its standard streams, `timeout` (seconds) is how long it may run."""
+
+    argv: list[str]
+    env: dict[str, str]
+    timeout: float
+    cwd: str | None
+    streams: tuple[int, int, int]
+    pass_fds: tuple[int, ...]
+    masks: tuple[str, ...]
+
+
+def follow(start: Start) -> tuple[int, bool]:
+    """Start a program and wait for its end: (status as in Result, whether it was killed because the time was up).
+
+    EnvironmentProblem when it cannot be started."""
+
+    def start_it() -> subprocess.Popen[bytes]:
+        stdin, stdout, stderr = start.streams
+        return subprocess.Popen(
+            start.argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=start.env,
+            cwd=start.cwd,
+            pass_fds=start.pass_fds,
+            start_new_session=True,
+        )
+
+    timed_out = False
+    with starter(start.masks) as begin:
+        try:
+            process = begin(start_it)
+        except OSError as error:
+            raise EnvironmentProblem(f"cannot start {start.argv[0]}: {error.strerror}") from error
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            timed_out = not wait_pidfd(pidfd, start.timeout)
+        finally:
+            os.close(pidfd)
+            if process.poll() is None:
+                kill_group(process.pid)
+            status: int = process.wait()
+    return status, timed_out
+
+
 def execute(
     argv: list[str],
     *,
@@ -120,13 +169,14 @@ def execute(
     directory: str | None = None,
     masks: tuple[str, ...] = (),
     output: int | None = None,
+    way: Callable[[Start], tuple[int, bool]] = follow,
 ) -> Result:
     """Run `argv` for at most `timeout` seconds.
 
     `stdin` is the input's bytes, a descriptor, or None for an empty file.  `directory` holds the (unlinked) output
     files; `masks` names the masks that it runs behind.  `output` is a descriptor that takes both output streams, of
     which nothing is kept then.  When the time is up, the whole process group is killed and
-    `timed_out` is set.  EnvironmentProblem when it cannot be started.
+    `timed_out` is set.  `way` starts it and waits.  EnvironmentProblem when it cannot be started.
     """
     stdout, stderr = Stream(directory), Stream(directory)
     given: Stream | None = None
@@ -137,39 +187,15 @@ def execute(
         given = Stream(directory)
         os.pwrite(given.fd, stdin or b"", 0)
         source = given.fd
-
-    def start_it() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            argv,
-            stdin=source,
-            stdout=stdout.fd if output is None else output,
-            stderr=stderr.fd if output is None else output,
-            env=env,
-            cwd=cwd,
-            pass_fds=pass_fds,
-            start_new_session=True,
-        )
-
+    streams = (source, stdout.fd if output is None else output, stderr.fd if output is None else output)
     start = time.monotonic()
-    timed_out = False
-    with starter(masks) as begin:
-        try:
-            process = begin(start_it)
-        except OSError as error:
-            raise EnvironmentProblem(f"cannot start {argv[0]}: {error.strerror}") from error
-        pidfd = os.pidfd_open(process.pid)
-        try:
-            timed_out = not wait_pidfd(pidfd, timeout)
-        finally:
-            os.close(pidfd)
-            if process.poll() is None:
-                _kill_group(process.pid)
-            status = process.wait()
+    status, timed_out = way(Start(argv, env, timeout, cwd, streams, pass_fds, masks))
     seconds = time.monotonic() - start
     return Result(tuple(argv), env, status, stdout.read(), stderr.read(), seconds, timed_out, stdout, masks)
 
 
-def _kill_group(pid: int) -> None:
+def kill_group(pid: int) -> None:
+    """SIGKILL for every process of a group, if there is any."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:

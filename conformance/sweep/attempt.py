@@ -33,6 +33,7 @@ class Outcome:
     findings: tuple[tuple[str, str], ...]
     places: tuple[Place, ...]
     said: str  # the last line of the command's standard error
+    program: str | None  # that made the call which failed
     proof: dict[str, str]
 
 
@@ -83,12 +84,13 @@ class Attempts:
                 findings += self._delete(bundle)
             supervisor = runtime.supervisor
             places = tuple(supervisor.seen) if supervisor else ()
-            if point is not None and not (supervisor and supervisor.struck):
+            program = supervisor.struck_program if supervisor else None
+            if point is not None and program is None:
                 ending = MISSED
             findings += self._left(before, bundle)
         finally:
             runtime.workshop.remove(bundle)
-        return Outcome(ending, tuple(findings), places, said, proof)
+        return Outcome(ending, tuple(findings), places, said, program, proof)
 
     def _last_call(self) -> str:
         supervisor = self.runtime.supervisor

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from seatrial.conformance.driver.execute import Start
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.sweep import calls
 from seatrial.native import pidfd, seccomp
@@ -46,16 +47,8 @@ def program(stopped: Iterable[int], write: int, machine: str | None = None) -> b
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in code)
 
 
-def launch(
-    argv: list[str],
-    filter: bytes,
-    *,
-    env: dict[str, str],
-    cwd: str | None,
-    streams: tuple[int, int, int],
-    pass_fds: tuple[int, ...] = (),
-) -> Launched:
-    """Start `argv` in a session of its own behind `filter`; `streams` become its standard streams.
+def launch(start: Start, filter: bytes) -> Launched:
+    """Start a program in a session of its own behind `filter`.
 
     To be called while no other thread runs (it forks).  EnvironmentProblem when the filter cannot be loaded; a program
     that cannot be executed ends with status 127.
@@ -64,7 +57,7 @@ def launch(
     go_out, go_in = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _child(argv, filter, env, cwd, streams, pass_fds, writer, go_out)
+        _child(start, filter, writer, go_out)
     os.close(writer)
     os.close(go_out)
     process = os.pidfd_open(pid)
@@ -85,29 +78,20 @@ def launch(
     return Launched(pid, process, listener)
 
 
-def _child(
-    argv: list[str],
-    filter: bytes,
-    env: dict[str, str],
-    cwd: str | None,
-    streams: tuple[int, int, int],
-    pass_fds: tuple[int, ...],
-    writer: int,
-    go: int,
-) -> None:
+def _child(start: Start, filter: bytes, writer: int, go: int) -> None:
     """Between fork and exec.  After the filter no call of the table may be made before we have the listener."""
     try:
         os.setsid()
         # Ignored signals stay so across execve(2), and Python ignores two.
         for name in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, signal.SIG_DFL)
-        copies = [os.dup(stream) for stream in streams]
+        copies = [os.dup(stream) for stream in start.streams]
         for target, copy in enumerate(copies):
             os.dup2(copy, target)
-        for number in pass_fds:
+        for number in start.pass_fds:
             os.set_inheritable(number, True)
-        if cwd is not None:
-            os.chdir(cwd)
+        if start.cwd is not None:
+            os.chdir(start.cwd)
         os.dup2(writer, CONTROL, inheritable=False)
         try:
             answer = seccomp.load_filter(filter, seccomp.FILTER_FLAG_NEW_LISTENER)
@@ -116,6 +100,6 @@ def _child(
         os.write(CONTROL, struct.pack("<q", answer))
         if answer >= 0:
             os.read(go, 1)
-            os.execve(argv[0], argv, env)
+            os.execve(start.argv[0], start.argv, start.env)
     finally:
         os._exit(NOT_STARTED)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-import signal
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.driver.driver import Runtime
-from seatrial.conformance.driver.execute import Result, Stream
+from seatrial.conformance.driver.execute import Result, Start, kill_group
 from seatrial.conformance.sweep import calls
 from seatrial.conformance.sweep.launch import launch, program
 from seatrial.conformance.sweep.subject import Eye, Places
@@ -54,38 +53,16 @@ class SupervisedRuntime(Runtime):
         if self._next is None or len(argv) < 4 or argv[3] != self._next[0]:
             return super()._execute(argv, **options)
         (_, places, point), self._next = self._next, None
-        return self._supervised(argv, places, point, **options)
+        return super()._execute(argv, **options, way=functools.partial(self._follow, places, point))
 
-    def _supervised(
-        self,
-        argv: list[str],
-        places: Places,
-        point: Point | None,
-        *,
-        env: dict[str, str],
-        timeout: float,
-        stdin: bytes | int | None,
-        cwd: str | None,
-        pass_fds: tuple[int, ...],
-        directory: str,
-        masks: tuple[str, ...],
-    ) -> Result:
+    def _follow(self, places: Places, point: Point | None, start: Start) -> tuple[int, bool]:
         assert self._numbers is not None
-        given = Stream(directory)
-        if isinstance(stdin, bytes):
-            os.pwrite(given.fd, stdin, 0)
-        stdout, stderr = Stream(directory), Stream(directory)
-        streams = (stdin if isinstance(stdin, int) else given.fd, stdout.fd, stderr.fd)
-        start = time.monotonic()
-        started = launch(argv, self._filter, env=env, cwd=cwd, streams=streams, pass_fds=pass_fds)
+        started = launch(start, self._filter)
         self.supervisor = Supervisor(started, Eye(places), self._numbers, point)
-        timed_out = not self.supervisor.follow(timeout)
+        timed_out = not self.supervisor.follow(start.timeout)
         if timed_out:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(started.pid, signal.SIGKILL)
+            kill_group(started.pid)
             self.supervisor.follow(AFTERWARDS)
         _, status = os.waitpid(started.pid, 0)
         self.supervisor.linger()
-        seconds = time.monotonic() - start
-        ended = os.waitstatus_to_exitcode(status)
-        return Result(tuple(argv), env, ended, stdout.read(), stderr.read(), seconds, timed_out, stdout, masks)
+        return os.waitstatus_to_exitcode(status), timed_out

@@ -58,7 +58,7 @@ class Supervisor:
         self.numbers = numbers
         self.point = point
         self.seen: list[Place] = []
-        self.struck = False
+        self.struck_program: str | None = None  # the file name of the program whose call it was, once it was
         self._turns: Counter[tuple[str, str]] = Counter()
         self._stop_out, self._stop_in = os.pipe()
         self._thread: threading.Thread | None = None
@@ -116,7 +116,8 @@ class Supervisor:
         if self._thread is not None or notification.pid == 0:
             return None
         call = self.numbers[notification.number]
-        if self.eye.program(notification.pid) == CONTAINER_PROGRAM:
+        program = self.eye.program(notification.pid)
+        if program == CONTAINER_PROGRAM:
             return None
         about = self.eye.describe(call, notification)
         if about is None:
@@ -124,9 +125,9 @@ class Supervisor:
         self._turns[call.name, about] += 1
         place = Place(call.name, about, self._turns[call.name, about])
         self.seen.append(place)
-        if self.point is None or place != self.point.place or self.struck:
+        if self.point is None or place != self.point.place or self.struck_program is not None:
             return None
-        self.struck = True
+        self.struck_program = program
         return self.point.fault
 
 

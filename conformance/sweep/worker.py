@@ -103,6 +103,7 @@ class Worker:
                     ending=result.ending,
                     findings=[list(finding) for finding in result.findings],
                     said=result.said,
+                    program=result.program,
                 )
 
         return work

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,13 @@ def test_one_point_alone(tmp_path: Path) -> None:
     done, entries = sweep(tmp_path, "faults", "--op", "kill", "--point", "pidfd_send_signal - #1 EPERM")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [entry["ending"] for entry in entries if "ending" in entry] == ["error exit"]
+
+
+def test_errors_of_the_executor_name_the_operation(tmp_path: Path) -> None:
+    """Whatever call of an operation fails, the message says which operation of how many, on what, and the errno."""
+    done, entries = sweep(tmp_path, "faults", "--op", "run", "--errno", "EPERM", "--shard", "1/6", "--timeout", "60")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ours = [entry for entry in entries if str(entry.get("program")).startswith("memfd:")]
+    failed = [str(entry["said"]) for entry in ours if entry["ending"] == "error exit"]
+    assert len(failed) >= 20
+    assert [said for said in failed if not re.search(r": EPERM.* \(operation \d+ of \d+\)", said)] == []
