@@ -60,6 +60,11 @@ def test_controllers_of_v2_are_offered(clone: Machine) -> None:
     assert {"cpu", "cpuset", "io", "memory", "pids"} <= set(offered)
 
 
+def test_descriptors_have_the_names_that_udev_gives_them(clone: Machine) -> None:
+    """Debian's 5.10 executes a program by its descriptor only where /dev/fd is there."""
+    assert shell(clone, "echo told | cat /dev/fd/0 /dev/stdin") == "told\n"
+
+
 def test_clock_and_random_pool_of_a_clone_are_its_own(pool: QemuPool, clone: Machine) -> None:
     script = "date +%s; od -An -N8 -tx8 /dev/urandom"
     with pool.boot(Blueprint(kernel=KERNEL, memory=512)) as other:

@@ -11,7 +11,7 @@ from seatrial.vm.kernel import modules
 from seatrial.vm.kernel.kernel import Kernel
 
 ROOT_MODULES = ("virtio_pci", "virtio_mmio", "virtio_blk", "erofs", "overlay", "virtio_console", "virtio_rng")
-APPLETS = ("sh", "mount", "insmod", "switch_root", "mkdir", "cat", "cp", "poweroff", "sleep")
+APPLETS = ("sh", "ln", "mount", "insmod", "switch_root", "mkdir", "cat", "cp", "poweroff", "sleep")
 GUEST = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guest")
 
 
