@@ -26,7 +26,7 @@ class _RepeatedNameError(Exception):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _RepeatedNameError
+        raise _RepeatedNameError(_mark(pairs).repeated)
     return members
 
 
@@ -36,7 +36,7 @@ class _Marked(dict[str, "Any"]):
     repeated: str
 
 
-def _mark(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _mark(pairs: list[tuple[str, Any]]) -> Any:
     seen = set()
     for name, _ in pairs:
         if name in seen:
@@ -94,8 +94,8 @@ def loads(data: bytes, name: str = "") -> Any:
             value, end = _scan(text, start)
     except StopIteration as stop:
         raise _syntax(prefix, text, "a value is missing", stop.value) from None
-    except _RepeatedNameError:
-        path, repeated = _locate(text, start)
+    except _RepeatedNameError as error:
+        path, repeated = _locate(text, start) or ("", quote(error.args[0]))
         raise ConfigError(path, f"{'' if path else prefix}member {repeated} is given more than once") from None
     except RecursionError:
         raise ConfigError("", f"{prefix}nested too deeply") from None
@@ -121,10 +121,14 @@ def _syntax(prefix: str, text: str, problem: str, at: int) -> ConfigError:
     return ConfigError("", f"{prefix}not valid JSON: {problem} (line {line}, column {column})")
 
 
-def _locate(text: str, start: int) -> tuple[str, str]:
-    """JSON path of the object with a repeated member, and that member's name."""
+def _locate(text: str, start: int) -> tuple[str, str] | None:
+    """JSON path of the object with a repeated member, and that member's name; None if it is out of reach: the text is
+    no JSON further on, or the object is in a value that a repeated name has overwritten."""
     settings: Any = _Locating
-    value, _ = _json.make_scanner(settings)(text, start)
+    try:
+        value, _ = _json.make_scanner(settings)(text, start)
+    except (ValueError, StopIteration, RecursionError, SystemError, ConfigError):
+        return None
     pending: list[tuple[str, Any]] = [("", value)]
     while pending:
         path, value = pending.pop()
@@ -134,7 +138,7 @@ def _locate(text: str, start: int) -> tuple[str, str]:
             pending += [(member(path, name), item) for name, item in value.items()]
         elif isinstance(value, list):
             pending += [(f"{path}[{index}]", item) for index, item in enumerate(value)]
-    return "", "(in an overwritten value)"
+    return None
 
 
 def _refuse_surrogates(value: Any, path: str) -> None:

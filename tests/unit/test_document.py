@@ -95,3 +95,20 @@ def test_paths() -> None:
     assert member("", "a") == "a"
     assert member("a[0]", "b") == "a[0].b"
     assert member("linux.sysctl", "net.x") == 'linux.sysctl["net.x"]'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "a": 2} {',
+        '{"a": {"b": 1, "b": 2}, "c": }',
+        '{"a": {"b": 1, "b": 2}, "c": NaN}',
+        '{"a": {"b": 1, "b": 2}, "c": %s}' % ("1" * 5000),
+        '{"a": {"b": 1, "b": 2}, "c": %s' % ("[" * 100000),
+        '{"a": {"b": 1, "b": 2}, "a": 1}',
+    ],
+    ids=["more data", "no value", "NaN", "digits", "depth", "overwritten"],
+)
+def test_repeated_name_before_something_worse(text: str) -> None:
+    with pytest.raises(ConfigError, match="more than once"):
+        loads(text.encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 
 import pytest
 
@@ -18,6 +19,12 @@ ALLOWED = {
 # The program of the mutants: a runtime with a bug in it, which the harness starts as a process and never imports.
 MUTANT = os.path.join(ROOT, "conformance", "sensitivity", "mutant")
 MUTANT_PACKAGE = "seatrial.conformance.sensitivity.mutant"
+# Coverage-guided targets for the runtime's own loaders: programs as well, started and never imported.
+TARGETS = os.path.join(ROOT, "fuzz", "targets")
+TARGETS_PACKAGE = "seatrial.fuzz.targets"
+PROGRAMS = {MUTANT: MUTANT_PACKAGE, TARGETS: TARGETS_PACKAGE}
+# The one module that may name the package which is built on its own: the command line finds further commands by name.
+COMMAND_LINE = os.path.join(ROOT, "conformance", "cli.py")
 
 
 def imported(source: str, package: str) -> set[str]:
@@ -47,8 +54,8 @@ def modules(folder: str) -> list[tuple[str, str]]:
 
 
 def allowed(folder: str, path: str) -> set[str]:
-    """What a file in a folder may import: the program of the mutants may import the runtime too."""
-    return ALLOWED[folder] | ({"runtime"} if os.path.dirname(path) == MUTANT else set())
+    """What a file in a folder may import: the programs about the reference runtime may import it too."""
+    return ALLOWED[folder] | ({"runtime"} if os.path.dirname(path) in PROGRAMS else set())
 
 
 @pytest.mark.parametrize("folder", sorted(ALLOWED))
@@ -61,21 +68,36 @@ def test_imports_go_one_way(folder: str) -> None:
     assert wrong == []
 
 
-def test_one_folder_alone_is_exempt() -> None:
-    exempt = [path for path, _ in modules("conformance") if "runtime" in allowed("conformance", path)]
-    assert exempt
-    assert {os.path.dirname(path) for path in exempt} == {MUTANT}
-    assert "runtime" not in allowed("conformance", os.path.join(ROOT, "conformance", "sensitivity", "judge.py"))
-    assert "runtime" not in allowed("conformance", os.path.join(MUTANT, "deeper", "module.py"))
+@pytest.mark.parametrize(("folder", "exempt"), [("conformance", MUTANT), ("fuzz", TARGETS)])
+def test_one_folder_alone_is_exempt(folder: str, exempt: str) -> None:
+    found = [path for path, _ in modules(folder) if "runtime" in allowed(folder, path)]
+    assert found
+    assert {os.path.dirname(path) for path in found} == {exempt}
+    assert "runtime" not in allowed(folder, os.path.join(os.path.dirname(exempt), "judge.py"))
+    assert "runtime" not in allowed(folder, os.path.join(exempt, "deeper", "module.py"))
 
 
-def test_nobody_imports_the_program_of_the_mutants() -> None:
-    """The harness starts it; an import would bring the runtime, and its bugs, into the judging process."""
+@pytest.mark.parametrize(("program", "package"), PROGRAMS.items())
+def test_nobody_imports_the_programs(program: str, package: str) -> None:
+    """They are started; an import would bring the runtime, and its bugs, into the judging process."""
     for folder in ALLOWED:
         for path, _ in modules(folder):
             with open(path, encoding="utf-8") as file:
                 source = file.read()
-            assert os.path.dirname(path) == MUTANT or MUTANT_PACKAGE not in source, path
+            assert os.path.dirname(path) == program or package not in source, path
+
+
+def test_only_the_command_line_names_the_package_above() -> None:
+    names = []
+    for path, _ in modules("conformance"):
+        with open(path, encoding="utf-8") as file:
+            found = re.findall(r"seatrial\.fuzz[\w.]*", file.read())
+        if path == COMMAND_LINE:
+            names = found
+        else:
+            assert found == [], path
+    assert names
+    assert all(name.startswith("seatrial.fuzz.command.") for name in names)
 
 
 def test_the_checker_sees_every_form_of_import() -> None:
