@@ -61,7 +61,7 @@ def features(draw: st.DrawFn) -> dict[str, Any]:
     for name in ("apparmor", "selinux", "intelRdt"):
         if draw(st.booleans()):
             linux[name] = {"enabled": draw(st.booleans())}
-    if linux or draw(st.booleans()):
+    if linux:
         document["linux"] = linux
     if draw(st.booleans()):
         document["annotations"] = draw(_annotations)
