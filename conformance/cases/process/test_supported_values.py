@@ -7,6 +7,7 @@ that it knows version 1.1.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
 from typing import Any
@@ -35,13 +36,15 @@ def version(runtime: Runtime) -> None:
         pytest.skip(f"features: ociVersionMax is {known}, process.scheduler came with 1.1.0")
 
 
-def may_have_deadlines() -> bool:
-    """Whether the kernel gives a process of ours SCHED_DEADLINE at all: tried in a child."""
-    import ctypes
-
+def granted(policy: str) -> bool:
+    """Whether the kernel gives a process of ours a real-time policy at all: tried in a child."""
     child = os.fork()
     if child == 0:
-        attributes = (ctypes.c_uint64 * 6)(48 | 6 << 32, 0, 0, *TIMES.values())  # struct sched_attr
+        if policy == "DEADLINE":
+            words = (48 | NUMBERS[policy] << 32, 0, 0, *TIMES.values())
+        else:
+            words = (48 | NUMBERS[policy] << 32, 0, 1 << 32, 0, 0, 0)
+        attributes = (ctypes.c_uint64 * 6)(*words)  # struct sched_attr, sched_setattr(2)
         number = {"x86_64": 314, "aarch64": 274}.get(os.uname().machine, -1)
         os._exit(0 if ctypes.CDLL(None).syscall(number, 0, attributes, 0) == 0 else 1)
     return os.waitpid(child, 0)[1] == 0
@@ -59,10 +62,11 @@ POLICIES: list[Any] = [
 
 def possible(bundle: Bundle, members: dict[str, Any]) -> None:
     """Skip what this host's kernel does not give; give a share where it wants one."""
-    if members["policy"] in ("SCHED_FIFO", "SCHED_RR"):
+    policy = members["policy"].removeprefix("SCHED_")
+    if policy in ("FIFO", "RR"):
         realtime(bundle)
-    if members["policy"] == "SCHED_DEADLINE" and not may_have_deadlines():
-        pytest.skip("the kernel gives no SCHED_DEADLINE here")
+    if policy in ("FIFO", "RR", "DEADLINE") and "cpu" not in bundle.linux["resources"] and not granted(policy):
+        pytest.skip(f"the kernel gives no SCHED_{policy} here")
 
 
 def check(found: Report, members: dict[str, Any]) -> None:
