@@ -15,6 +15,7 @@ import itertools
 import os
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -210,8 +211,10 @@ class Campaign:
 
     def find_seconds(self, mutations: Sequence[str]) -> None:
         """For each mutant that was killed: is there another case that kills it?  Where there is, nobody needs the
-        first one for it.  Of what could notice, `rest` cases are asked at most."""
-        verdicts = [self.results.verdicts.get((name, self.survey.view)) for name in mutations]
+        first one for it.  Of what could notice, `rest` cases are asked at most.  In an order of chance, so that what
+        is done by the deadline is a fair sample."""
+        mixed = sorted(mutations, key=lambda name: zlib.crc32(name.encode()))
+        verdicts = [self.results.verdicts.get((name, self.survey.view)) for name in mixed]
         dead = [each for each in verdicts if each and each.verdict == KILLED and not each.second]
         self._side_by_side(dead, self._find_second)
 
