@@ -26,7 +26,7 @@ def throttled(container: Container) -> tuple[int, int]:
 @covers("runtime/state/10")
 def test_throttling_is_told(runtime: Runtime, bundle: Bundle) -> None:
     """With a quota that it exceeds: periods, throttled periods and the throttled time, in nanoseconds."""
-    bundle.linux["resources"]["cpu"] = {"quota": 5000, "period": 100000}
+    bundle.linux["resources"]["cpu"] = {"quota": 1000, "period": 100000}
     container = computing(runtime, bundle)
     deadline = time.monotonic() + SECONDS
     while not (stat := throttled(container))[1]:  # the time is counted when a period ends
