@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from seatrial.runtime.cli.criu_options import OPTIONS as CRIU_OPTIONS
 from seatrial.runtime.cli.criu_options import USAGE as CRIU_USAGE
 from seatrial.runtime.cli.criu_options import criu_options, warn_without_root
@@ -61,6 +63,7 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
         lsm_profile=options.text("lsm_profile"),
         lsm_mount_context=options.text("lsm_mount_context"),
     )
+    os.environ.pop("NOTIFY_SOCKET", None)  # what the program has of it is in the images
     container, process = prepare(context, options, id, detached)
     with container:
         if detached:

@@ -105,8 +105,10 @@ class Restoration:
             return None
         from seatrial.runtime.criu.programs import check
 
+        image = Config.from_json(record.config)
+        self._keep_notify_socket(image)
         compare(
-            Config.from_json(record.config),
+            image,
             self.config,
             self.log.warning,
             profile_given=bool(self.options.lsm_profile),
@@ -115,6 +117,18 @@ class Restoration:
         places = [key_of(mount.destination) for mount in self.config.mounts]
         check(record.programs, self.config.rootfs, places)
         return record.mounts
+
+    def _keep_notify_socket(self, image: Config) -> None:
+        """Where the program was given a socket for readiness, it keeps the mount, though nobody listens any more."""
+        from seatrial.runtime.readiness import INSIDE, add_to_config, make_directory
+
+        if any(mount.destination == INSIDE for mount in image.mounts) and not any(
+            mount.destination == INSIDE for mount in self.config.mounts
+        ):
+            root, id = self.directory.root, self.state.id
+            add_to_config(self.config, root, id)
+            make_directory(root, id)
+            self.state.config = self.config.to_json()
 
     def _restore(
         self, images: Directory, work: Directory | None, keys: list[str] | None, chosen: dict[str, Any]
@@ -140,6 +154,11 @@ class Restoration:
                 chosen[name] = value
         self._join(chosen)
         self._inherit(images, chosen)
+        if options.manage_cgroups_mode == "strict":
+            # CRIU would refuse the cgroup that we are about to make: what it would look for is looked for here.
+            for path in filter(os.path.isdir, self.cgroup.directories()):
+                raise StateError(f"the cgroup {path} exists already", "mode strict makes every cgroup anew")
+            chosen["manage_cgroups_mode"] = messages.CGROUP_MODES["full"]
         self._make_cgroup()
         binds = cgroup_binds(self.config, self.cgroup.paths, self._hierarchies())
         if keys is None:

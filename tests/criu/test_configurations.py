@@ -313,3 +313,38 @@ def test_further_process(trial: Trial, bundle: ShellBundle) -> None:
     trial.restore("cr-exec", bundle)
     pids = json.loads(trial("ps", "--format", "json", "cr-exec").stdout)
     assert [pid for pid in pids if "600" in content(f"/proc/{pid}/cmdline")] == []
+
+
+@pytest.mark.parametrize("mode", ["soft", "full", "strict", "ignore"])
+def test_modes_for_cgroups(trial: Trial, bundle: ShellBundle, mode: str) -> None:
+    """Whatever CRIU is told, the container is in the cgroup that belongs to its id."""
+    trial.run("cr-mode", bundle)
+    until(lambda: count(bundle) > 0, "the counter")
+    trial.checkpoint("cr-mode", "--manage-cgroups-mode", mode)
+    trial.restore("cr-mode-2", bundle, "--manage-cgroups-mode", mode)
+    lines = content(f"/proc/{trial.pid('cr-mode-2')}/cgroup").splitlines()
+    assert any(line.endswith("/cr-mode-2") for line in lines)
+    assert not any(line.endswith("/cr-mode") for line in lines)
+    reached = count(bundle)
+    until(lambda: count(bundle) > reached, "the counter")
+
+
+def test_readiness_socket(trial: Trial, bundle: ShellBundle, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that was made under a service manager is restored with or without one."""
+    manager = os.path.join(place, "manager.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(manager)
+        monkeypatch.setenv("NOTIFY_SOCKET", manager)
+        null = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        trial("create", "--bundle", bundle.path, "cr-ready", **null)
+        monkeypatch.delenv("NOTIFY_SOCKET")
+        trial("start", "cr-ready")
+        until(lambda: count(bundle) > 0, "the counter")
+        trial.checkpoint("cr-ready", "--leave-running")
+        trial.end("cr-ready")
+        trial.restore("cr-ready", bundle)
+        assert "/run/notify" in mounted(trial, "cr-ready")
+        trial.end("cr-ready")
+        monkeypatch.setenv("NOTIFY_SOCKET", manager)
+        trial.restore("cr-ready", bundle)
+        assert trial.status("cr-ready") == "running"

@@ -299,3 +299,30 @@ def test_top_stats_and_update(running: Podman) -> None:
 def test_out_of_memory(podman: Podman) -> None:
     options = ("--name", "c1", "--memory", "16m", "--memory-swap", "16m")
     podman.run("sh", "-c", "x=a; while :; do x=$x$x; done", options=options, status=137)
+
+
+def test_checkpoint_and_restore(podman: Podman) -> None:
+    """`podman container checkpoint` and `restore`, by the criu of PATH, which podman looks at itself."""
+    if not shutil.which("criu") or subprocess.run(["criu", "check"], capture_output=True).returncode != 0:
+        pytest.skip("criu: not installed, or it does not work on this kernel")
+    script = "i=0; while :; do i=$((i+1)); echo $i > /work/count; sleep 0.1; done"
+    podman.run("sh", "-c", script, options=("--detach", "--name", "c1"))
+
+    def count() -> int:
+        return int(podman("exec", "c1", "cat", "/work/count").stdout.strip() or 0)
+
+    deadline = time.monotonic() + 60
+    while count() < 3:
+        assert time.monotonic() < deadline
+    podman("container", "checkpoint", "c1")
+    assert podman.inspect("c1", "{{.State.Status}} {{.State.Checkpointed}}") == "exited true"
+    podman("container", "restore", "c1")
+    assert podman.inspect("c1", "{{.State.Status}}") == "running"
+    before = count()
+    assert before >= 3
+    while count() <= before:
+        assert time.monotonic() < deadline + 60
+    podman("container", "checkpoint", "--leave-running", "--keep", "c1")
+    assert podman.inspect("c1", "{{.State.Status}}") == "running"
+    podman("kill", "c1")
+    assert podman("wait", "c1").stdout.strip() == "137"
