@@ -72,11 +72,13 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
         from seatrial.runtime.cli.foreground import Foreground
 
         foreground = Foreground(process)
+        restored = False
         try:
             container.restore(process, chosen)
+            restored = True
             status = foreground.wait()
         except BaseException:
-            if process.started:
+            if restored:  # else it has been removed
                 container.destroy(force=True)
             raise
         finally:

@@ -83,7 +83,8 @@ class Dump:
             chosen["external"] += [name for name in descriptors if name.startswith(("file[", "tty["))]
             images.write(DESCRIPTORS_FILE, descriptors)
             keys = [key for _path, key in mounts]
-            Record(self.state.id, self.state.config, keys, self._programs(), version).save(images)
+            cgroups = chosen["manage_cgroups_mode"] != messages.CGROUP_MODES["ignore"]
+            Record(self.state.id, self.state.config, keys, self._programs(), version, cgroups).save(images)
         if not init_alive(self.state):  # everything above was read by its pid
             raise StateError(f"container {self.state.id} is stopped", "its init has just ended")
         log = log_path(options, LOG)

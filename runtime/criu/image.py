@@ -144,12 +144,15 @@ def parent_directory(images: str, parent: str) -> None:
 class Record:
     """container.json."""
 
-    def __init__(self, id: str, config: dict[str, Any], mounts: list[str], programs: dict[str, Any], criu: str) -> None:
+    def __init__(
+        self, id: str, config: dict[str, Any], mounts: list[str], programs: dict[str, Any], criu: str, cgroups: bool
+    ) -> None:
         self.id = id
         self.config = config  # Config.to_json()
         self.mounts = mounts  # keys of the external mounts
         self.programs = programs  # path in the container -> [size, BLAKE2b-256 or ""]
-        self.criu = criu
+        self.criu = criu  # its version
+        self.cgroups = cgroups  # whether CRIU has dumped cgroups
 
     def save(self, directory: Directory) -> None:
         """Write it.  Raises SyscallError."""
@@ -157,6 +160,7 @@ class Record:
             "format": FORMAT,
             "runtime": f"seatrial {VERSION}",
             "criu": self.criu,
+            "cgroups": self.cgroups,
             "id": self.id,
             "config": self.config,
             "external_mounts": self.mounts,
@@ -174,7 +178,12 @@ class Record:
             if document["format"] != FORMAT:
                 raise ValueError(f"format {document['format']}")
             return cls(
-                document["id"], document["config"], document["external_mounts"], document["programs"], document["criu"]
+                document["id"],
+                document["config"],
+                document["external_mounts"],
+                document["programs"],
+                document["criu"],
+                document["cgroups"],
             )
         except (KeyError, TypeError, ValueError) as error:
             path = os.path.join(directory.path, CONTAINER_FILE)

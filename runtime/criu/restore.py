@@ -81,7 +81,7 @@ class Restoration:
             check_version(options.criu, self.log)
             if options.lazy_pages:
                 check_features(options.criu, ("lazy_pages",))
-            keys = self._check(images)
+            keys = self._check(images, chosen)
             if options.work_directory:
                 work = Directory(options.work_directory, make=True)
             self._restore(images, work, keys, chosen)
@@ -95,7 +95,7 @@ class Restoration:
             self.kept.clear()
             self.process.close_child_ends()
 
-    def _check(self, images: Directory) -> list[str] | None:
+    def _check(self, images: Directory, chosen: dict[str, Any]) -> list[str] | None:
         """Compare the config with the image's; the keys of its external mounts, None where nobody knows."""
         if self.config.namespace("mnt") is None:
             raise CriuError("a container without a mount namespace of its own cannot be restored")
@@ -116,6 +116,9 @@ class Restoration:
         )
         places = [key_of(mount.destination) for mount in self.config.mounts]
         check(record.programs, self.config.rootfs, places)
+        if not (record.cgroups or self.options.manage_cgroups_mode):
+            # CRIU has noted where the processes were all the same, and would put them there.
+            chosen["manage_cgroups_mode"] = messages.CGROUP_MODES["ignore"]
         return record.mounts
 
     def _keep_notify_socket(self, image: Config) -> None:

@@ -137,9 +137,12 @@ def test_foreground(trial: Trial, bundle: ShellBundle) -> None:
     until(lambda: count(bundle) > 0, "the counter")
     trial.checkpoint("cr-front")
     reached = count(bundle)
-    argv = trial.argv("restore", "--bundle", bundle.path, "--image-path", trial.images, "cr-front")
+    line = ["restore", "--pid-file", trial.root + ".pid", "--bundle", bundle.path, "--image-path", trial.images]
+    argv = trial.argv(*line, "cr-front")
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         until(lambda: count(bundle) > reached, "the counter")
+        until(lambda: content(trial.root + ".pid"), "the end of the restore")
+        time.sleep(0.5)  # until then a signal ends the restore
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 7
     assert trial.status("cr-front") == ""

@@ -60,11 +60,12 @@ def test_link_in_the_place_of_a_file_is_refused(tmp_path: os.PathLike[str]) -> N
 def test_record(tmp_path: os.PathLike[str]) -> None:
     directory = Directory(os.fspath(tmp_path), make=False)
     assert Record.load(directory) is None
-    Record("c1", config().to_json(), ["/data"], {"/bin/sh": [3, "ff"]}, "4.2").save(directory)
+    Record("c1", config().to_json(), ["/data"], {"/bin/sh": [3, "ff"]}, "4.2", False).save(directory)
     found = Record.load(directory)
     assert found is not None
     assert (found.id, found.mounts, found.programs, found.criu) == ("c1", ["/data"], {"/bin/sh": [3, "ff"]}, "4.2")
     assert Config.from_json(found.config) == config()
+    assert found.cgroups is False
     for wrong in ("{", '{"format": 99}', '{"format": 1}', "[]"):
         with open(os.path.join(tmp_path, CONTAINER_FILE), "w") as file:
             file.write(wrong)
