@@ -49,10 +49,15 @@ def version() -> tuple[int, ...] | None:
     return tuple(int(part) for part in found.group(1).split(".")) if found else None
 
 
+def text() -> str | None:
+    """`4.2.1`; None without a criu that tells."""
+    numbers = version()
+    return ".".join(map(str, numbers)) if numbers else None
+
+
 def name() -> str:
     """`CRIU 4.2.1 on kernel 6.1.0`, for messages."""
-    numbers = version()
-    return f"CRIU {'.'.join(map(str, numbers)) if numbers else '?'} on kernel {os.uname().release}"
+    return f"CRIU {text() or '?'} on kernel {os.uname().release}"
 
 
 @cache

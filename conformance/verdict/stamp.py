@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seatrial.conformance.airlock import cgroups
+from seatrial.conformance.driver import criu
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.ledger import ledger
 from seatrial.conformance.verdict import results
@@ -101,6 +102,7 @@ def host() -> dict[str, Any]:
         "capabilities": _status("CapEff"),
         "seccomp": _status("Seccomp"),
         "uid_map": " ".join(_read("/proc/self/uid_map").split()),
+        "criu": criu.text(),
     }
 
 
