@@ -14,8 +14,9 @@ import pytest
 from seatrial.conformance import case as case_module
 from seatrial.conformance.airlock.airlock import VIEW_ENV
 from seatrial.conformance.driver.bundle import Bundle
-from seatrial.conformance.driver.driver import DEFAULT_TIMEOUT, Runtime
+from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.patience import DEFAULT_TIMEOUT
 from seatrial.conformance.driver.probe import Report
 from seatrial.conformance.engine import checks, needs
 from seatrial.conformance.engine.session import WORKDIR_ENV, Session, default_runtime, run_report

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from seatrial.conformance.airlock import cgroups, orphans, subtree
+from seatrial.conformance.driver.patience import patience
 from seatrial.native import mount_api
 
 GRACE = 0.25  # seconds for what the kernel finishes after delete has returned (a killed process, an emptied cgroup)
@@ -88,7 +89,7 @@ class Watch:
             with contextlib.suppress(OSError):
                 mount_api.umount(target, mount_api.MNT_DETACH)
         for path in sorted(now.cgroups - before.cgroups, reverse=True):
-            subtree.remove(path, GRACE)
+            subtree.remove(path, patience(GRACE))
         for name in now.entries - before.entries:
             remove(os.path.join(self.state, name))
         for path in now.run - before.run:
@@ -140,7 +141,7 @@ def settle(look: Callable[[], list[str]], seconds: float = GRACE) -> list[str]:
     """What `look` still finds after a grace."""
     import time
 
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     pause = 0.002
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(pause)

@@ -14,13 +14,13 @@ from seatrial.conformance.airlock import orphans
 from seatrial.conformance.driver import criu
 from seatrial.conformance.driver.bundle import Bundle, Workshop
 from seatrial.conformance.driver.execute import Result, execute, tail, wait_pidfd
+from seatrial.conformance.driver.patience import DEFAULT_TIMEOUT, patience
 from seatrial.conformance.errors import EnvironmentProblem, Finding, RuntimeTimeout
 from seatrial.conformance.mask.names import resolve_all
 
 __all__ = ["Container", "Result", "Runtime"]
 
 Option: TypeAlias = "str | int | bool | list[str]"
-DEFAULT_TIMEOUT = 10.0  # seconds for one invocation; no legitimate one is known to take more than 1
 PATIENCE = 0.2  # seconds of waiting after which the runtime's sanity is in doubt
 END_SECONDS = 0.2  # how long a process may take to end after SIGKILL (a frozen one does not, on cgroup v1)
 INSANE = "the runtime cannot run the unmodified default bundle"
@@ -362,8 +362,8 @@ class Container:
         return self.created.output()
 
     def wait_status(self, wanted: str, timeout: float = 5.0) -> None:
-        """Wait until state reports a status; Finding after `timeout` seconds.  For "stopped" the process is waited
-        for first."""
+        """Wait until state reports a status; Finding after `timeout` seconds, more on a slow host (patience.py).  For
+        "stopped" the process is waited for first."""
         if wanted == "stopped":
             self.wait(timeout)
         status = ""
@@ -383,7 +383,7 @@ class Container:
                 return
             raise
         with _pidfd(pid) as number:
-            if number is not None and not wait_pidfd(number, timeout):
+            if number is not None and not wait_pidfd(number, patience(timeout)):
                 raise Finding(f"process {pid} of {self.id} still runs after {timeout:g} s")
         _reap(pid)
 
@@ -400,7 +400,7 @@ class Container:
         """Looks with growing pauses until the time is up; a runtime that cannot run the default bundle is not waited
         for."""
         start = time.monotonic()
-        deadline = start + timeout
+        deadline = start + patience(timeout)
         pause = 0.001
         while True:
             yield

@@ -15,6 +15,7 @@ from seatrial.conformance.airlock.subtree import Subtree
 from seatrial.conformance.driver import probe
 from seatrial.conformance.driver.bundle import Bundle, Workshop
 from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.patience import adapt
 from seatrial.conformance.driver.probe import Report
 from seatrial.conformance.errors import EnvironmentProblem, Finding
 from seatrial.native import syscall
@@ -45,6 +46,7 @@ class Session:
         self, runtime: str | None, workdir: str | None, timeout: float, view: str | None, masks: tuple[str, ...] = ()
     ) -> None:
         path = resolve_runtime(runtime)
+        adapt(timeout)
         self.directory = tempfile.mkdtemp(prefix="seatrial-", dir=workdir or "/tmp")
         os.chmod(self.directory, 0o755)
         syscall.prctl(syscall.PR_SET_CHILD_SUBREAPER, 1)  # orphans of the runtime become our children, see leaks.py

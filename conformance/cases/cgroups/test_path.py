@@ -14,6 +14,7 @@ from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.cgroups.limits import put
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import Finding, RuntimeTimeout
 
 Existing = Callable[[Bundle, str], str]
@@ -261,7 +262,7 @@ def test_frozen_cgroup_is_taken_or_left_alone(
     path = os.path.join(existing_cgroup(bundle, controller), name)
     assert control_files.write(path, frozen) is None
     try:
-        container = runtime.create(bundle, check=False, timeout=PATIENCE)
+        container = runtime.create(bundle, check=False, timeout=patience(PATIENCE))
         if container.created.ok:
             return
         assert not container.created.crashed, container.created.describe()

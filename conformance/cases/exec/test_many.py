@@ -15,6 +15,7 @@ from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.exec.executing import at_once, executed, held
 from seatrial.conformance.driver.bundle import PROBE, Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.driver.probe import parse
 from seatrial.conformance.errors import Finding
 
@@ -63,7 +64,7 @@ def memory(container: Container) -> int:
 
 def wait_processes(container: Container, count: int) -> list[int]:
     """Wait until so many processes are in the container's cgroup; Finding after a while."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + patience(5)
     while len(found := processes(container)) != count:
         if time.monotonic() > deadline:
             raise Finding(f"{len(found)} processes are in the container's cgroup, not {count}")
@@ -210,7 +211,7 @@ def reap(pid: int) -> None:
 
 def wait_ended(pid: int) -> None:
     """Wait until the init of a pid namespace has ended; what its callers left there has become ours to reap."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + patience(5)
     while not ended(pid):
         orphans.reap()
         assert time.monotonic() < deadline, f"process {pid} still lives"

@@ -12,6 +12,7 @@ from seatrial.conformance.case import covers, needs
 from seatrial.conformance.cases.lifecycle.surroundings import groups_of
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.patience import patience
 
 AT_CREATE = {"prestart": 7, "createRuntime": 11, "createContainer": 15}  # the first of three ledger rows for each
 AT_START = {"startContainer": 19, "poststart": 23}
@@ -57,7 +58,7 @@ def fail_at_start(runtime: Runtime, bundle: Bundle, kind: str) -> tuple[Containe
 def gone(pid: int, rootfs: str, seconds: float = 2.0) -> bool:
     """Whether the process has left the rootfs: ended, a zombie, or another process by now."""
     probe = os.stat(os.path.join(rootfs, "probe"))
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while time.monotonic() < deadline:
         try:
             seen = os.stat(f"/proc/{pid}/root/probe")

@@ -14,6 +14,7 @@ import pytest
 from seatrial.conformance.case import covers, profile
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import Finding
 
 PATIENCE = 3.0
@@ -28,10 +29,10 @@ def manager(bundle: Bundle) -> Iterator[socket.socket]:
         yield made
 
 
-def messages(manager: socket.socket, start: threading.Thread, patience: float = PATIENCE) -> list[str]:
+def messages(manager: socket.socket, start: threading.Thread, seconds: float = PATIENCE) -> list[str]:
     """What comes to the manager until start has returned; a barrier is acknowledged by closing its descriptor."""
     found: list[str] = []
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patience(seconds)
     while True:
         ended = not start.is_alive()
         try:
@@ -77,7 +78,7 @@ def test_start_returns_when_the_program_is_ready(runtime: Runtime, bundle: Bundl
         heard = messages(manager, start)
     finally:
         container.kill("KILL", check=False)
-        start.join(PATIENCE)
+        start.join(patience(PATIENCE))
     assert waited
     assert {"READY=1", f"MAINPID={pid}"} <= set(heard)
 
@@ -96,5 +97,5 @@ def test_ready_may_be_one_of_several_lines(runtime: Runtime, bundle: Bundle, man
         heard = messages(manager, start, 1.5)
     finally:
         container.kill("KILL", check=False)
-        start.join(PATIENCE)
+        start.join(patience(PATIENCE))
     assert "READY=1" in heard

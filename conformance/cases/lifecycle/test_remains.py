@@ -15,6 +15,7 @@ from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
 from seatrial.conformance.driver.execute import wait_pidfd
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import Finding
 
 PATIENCE = 5.0  # seconds
@@ -34,7 +35,7 @@ def family(runtime: Runtime, bundle: Bundle) -> tuple[Container, int]:
 
 def ended(pidfd: int) -> bool:
     """Whether a process ends soon.  It may be a child of ours then, which we collect."""
-    if not wait_pidfd(pidfd, PATIENCE):
+    if not wait_pidfd(pidfd, patience(PATIENCE)):
         return False
     try:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from seatrial.conformance.case import covers, needs
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import Finding
 
 SECONDS = 8.0
@@ -21,13 +22,13 @@ SECONDS = 8.0
 def half_made(runtime: Runtime, bundle: Bundle) -> Iterator[list[Container]]:
     """A with block during which a createRuntime hook keeps create waiting; the container is in the list afterwards."""
     ready, go = bundle.outside("ready"), bundle.outside("go")
-    bundle.hook("createRuntime", "touch", ready, "--", "wait-file", go, str(int(SECONDS)))
+    bundle.hook("createRuntime", "touch", ready, "--", "wait-file", go, str(int(patience(SECONDS))))
     bundle.probe("hold", report=False)
     made: list[Container] = []
     thread = threading.Thread(target=lambda: made.append(runtime.create(bundle, check=False)))
     thread.start()
     try:
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + patience(SECONDS)
         while not os.path.exists(ready):
             if not thread.is_alive() or time.monotonic() > deadline:
                 raise Finding("the createRuntime hook did not run")

@@ -15,6 +15,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import Finding
 
 NOTIF_RECV, NOTIF_SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_...: _IOWR('!', 0, 80 bytes), _IOWR('!', 1, 24)
@@ -37,7 +38,7 @@ class Connection:
 
     def state(self) -> dict[str, Any]:
         """The container process state; Finding unless the other end closed the connection after one JSON object."""
-        if not self.ended.wait(PATIENCE):
+        if not self.ended.wait(patience(PATIENCE)):
             raise Finding("the runtime keeps the connection to the seccomp agent open")
         data = b"".join(part for part, _ in self.messages)
         try:
@@ -61,7 +62,7 @@ class Connection:
         """Answer one notification, with an errno or a return value: (number, arguments) of the call.  Finding when none
         comes, or the descriptor is none for notifications."""
         fd = self.notify_fd()
-        if not select.select([fd], [], [], PATIENCE)[0]:
+        if not select.select([fd], [], [], patience(PATIENCE))[0]:
             raise Finding("no notification came")
         buffer = bytearray(NOTIFICATION.size)
         try:
@@ -100,7 +101,7 @@ class Agent:
 
     def connection(self, index: int = 0) -> Connection:
         """The connection of that number, from 0; Finding when it does not come."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience(PATIENCE)
         while len(self.connections) <= index:
             if time.monotonic() > deadline:
                 raise Finding(f"{len(self.connections)} connections came to the seccomp agent, not {index + 1}")

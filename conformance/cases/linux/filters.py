@@ -12,6 +12,7 @@ from typing import Any
 
 from seatrial.conformance.cases.linux.system_calls import all_but
 from seatrial.conformance.driver.bundle import Bundle
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import EnvironmentProblem, Finding
 
 # What the filters of the cases are about: it is in every architecture's table, needs no privilege, has six arguments,
@@ -71,7 +72,7 @@ def _stopped(pid: int) -> Iterator[None]:
         _ptrace(PTRACE_INTERRUPT, pid, 0, None)
     except OSError as error:
         raise EnvironmentProblem(f"cannot trace process {pid}: {error.strerror}") from error
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + patience(2)
     while os.waitpid(pid, WALL | os.WNOHANG)[0] != pid:
         if time.monotonic() > deadline:
             raise Finding(f"process {pid} does not stop")

@@ -17,6 +17,7 @@ from seatrial.conformance.cases.unsupported import report_or_skip
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.driver.probe import Report, Verb
 
 pytestmark = needs("seccomp")
@@ -285,7 +286,7 @@ def test_without_syscalls_all_are_killed(runtime: Runtime, bundle: Bundle) -> No
     """Without syscalls and with KILL the program does not live (config-linux.md#seccomp)."""
     runtime.prove_sane()
     bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_KILL"}
-    result = runtime.run(bundle.probe("print alive", report=False), check=False, timeout=2)
+    result = runtime.run(bundle.probe("print alive", report=False), check=False, timeout=patience(2))
     assert result.status != 0
     assert "alive" not in result.stdout
 

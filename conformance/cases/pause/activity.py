@@ -7,6 +7,7 @@ import time
 
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import Finding
 
 SECONDS = 5.0
@@ -18,7 +19,7 @@ def computing(runtime: Runtime, bundle: Bundle) -> Container:
     container = runtime.create(bundle.probe("print here -- child cpu 1000", report=False))
     container.start()
     container.wait_output("here")
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + patience(SECONDS)
     while not below(container.pid):
         if time.monotonic() > deadline:
             raise Finding("the container's process has no child")
@@ -59,7 +60,7 @@ def is_still(pids: list[int]) -> bool:
 def wait_moving(pids: list[int]) -> None:
     """Wait until one of them runs again; Finding after a while."""
     before = activity(pids)
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + patience(SECONDS)
     while activity(pids) == before:
         if time.monotonic() > deadline:
             raise Finding(f"the processes {pids} do not run")
@@ -68,7 +69,7 @@ def wait_moving(pids: list[int]) -> None:
 
 def wait_gone(pid: int) -> None:
     """Wait for the end of a process that need not be our child; Finding after a while."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + patience(SECONDS)
     while os.path.exists(f"/proc/{pid}/exe") and _alive(pid):
         if time.monotonic() > deadline:
             raise Finding(f"process {pid} still lives")

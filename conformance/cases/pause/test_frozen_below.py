@@ -12,6 +12,7 @@ from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.pause.activity import SECONDS, below, computing, is_still, wait_gone
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import EnvironmentProblem
 
 PATIENCE = 4.0  # seconds for delete: one that waits for a frozen process waits for ever
@@ -38,11 +39,11 @@ def test_forced_delete_ends_what_is_frozen_below(
         for name, value in (("cgroup.procs", str(child)), (file, text)):
             with open(os.path.join(inner, name), "w", encoding="ascii") as control:
                 control.write(value)
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + patience(SECONDS)
         while not is_still([child]):  # it stops when it next enters the kernel
             if time.monotonic() > deadline:
                 raise EnvironmentProblem(f"{inner} does not freeze")
-        runtime.command("delete", "--force", container.id, timeout=PATIENCE)
+        runtime.command("delete", "--force", container.id, timeout=patience(PATIENCE))
         wait_gone(child)
         assert not os.path.exists(inner)
         assert not runtime.state(container.id).ok

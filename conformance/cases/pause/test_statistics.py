@@ -20,6 +20,7 @@ from seatrial.conformance.cases.cgroups.control_files import directories_of
 from seatrial.conformance.cases.pause.activity import SECONDS, below, computing, wait_moving
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.patience import patience
 
 SECTIONS = {"cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt", "network_interfaces"}
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -140,7 +141,7 @@ def there(section: dict[str, Any], path: str) -> bool:
 
 def wait_throttled(directory: str) -> None:
     """Until the quota of a v1 cpu cgroup has been used up once, so that there is something to count."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + patience(SECONDS)
     while flat(directory, "cpu.stat").get("nr_throttled") == 0 and time.monotonic() < deadline:
         time.sleep(0.005)
 

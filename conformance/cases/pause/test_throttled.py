@@ -10,6 +10,7 @@ from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.pause.activity import SECONDS, computing
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import Finding
 
 pytestmark = [needs("root", "command:events"), profile("runc-compat")]
@@ -28,7 +29,7 @@ def test_throttling_is_told(runtime: Runtime, bundle: Bundle) -> None:
     """With a quota that it exceeds: periods, throttled periods and the throttled time, in nanoseconds."""
     bundle.linux["resources"]["cpu"] = {"quota": 1000, "period": 100000}
     container = computing(runtime, bundle)
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + patience(SECONDS)
     while not (stat := throttled(container))[1]:  # the time is counted when a period ends
         if time.monotonic() > deadline:
             raise Finding("the container is not throttled: cpu.quota is not in effect")

@@ -16,6 +16,7 @@ from seatrial.conformance.cases.exec.test_many import processes
 from seatrial.conformance.cases.lifecycle.surroundings import groups_of
 from seatrial.conformance.driver.bundle import PROBE, Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.driver.probe import parse
 from seatrial.conformance.errors import Finding
 
@@ -51,7 +52,7 @@ def count(container: Container) -> int:
 
 def wait_counting(container: Container) -> None:
     """Wait until the count has grown twice; Finding after a while."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + patience(5)
     for _ in range(2):
         before = count(container) if os.path.exists(os.path.join(container.bundle.rootfs, "count")) else 0
         while not os.path.exists(os.path.join(container.bundle.rootfs, "count")) or count(container) == before:
@@ -210,7 +211,7 @@ def test_sigkill_for_all_in_shared_pids(runtime: Runtime, bundle: Bundle) -> Non
     places = list(control_files.directories_of(container).values())
     container.kill("KILL", all=True)
     container.wait_status("stopped")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + patience(5)
     while any(control_files.read(place, "cgroup.procs") for place in places):
         assert time.monotonic() < deadline, "processes are left in the cgroup"
         time.sleep(0.005)

@@ -14,6 +14,7 @@ from typing import Any
 
 from seatrial.conformance.driver.driver import Container, Runtime
 from seatrial.conformance.driver.execute import tail
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import Finding
 
 SECONDS = 8.0
@@ -65,8 +66,9 @@ class Caller:
         """Type something."""
         os.write(self.master, text.encode())
 
-    def take(self, fd: int, most: int = 65536, seconds: float = SECONDS) -> bytes:
-        """One read; b"" at the end.  Finding when nothing comes for so long."""
+    def take(self, fd: int, most: int = 65536) -> bytes:
+        """One read; b"" at the end.  Finding when nothing comes for some time."""
+        seconds = patience(SECONDS)
         if not select.select([fd], [], [], seconds)[0]:
             raise Finding(f"{self.name()}: nothing comes for {seconds:g} s after {tail(self.shown(), 300)!r}")
         try:
@@ -80,7 +82,7 @@ class Caller:
 
     def read_until(self, wanted: str) -> str:
         """Read our terminal until it shows a text; Finding after a while."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + patience(SECONDS)
         while wanted not in self.shown():
             self.text += self.take(self.master)
             if time.monotonic() > deadline:
@@ -89,7 +91,7 @@ class Caller:
 
     def wait(self) -> int:
         """The status of the runtime, whose last words are read meanwhile; Finding after a while."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + patience(SECONDS)
         while self.process.poll() is None:
             if select.select([self.master], [], [], 0.01)[0]:
                 self.text += self.take(self.master)
