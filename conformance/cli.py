@@ -30,7 +30,7 @@ TERMINATED = 143  # and SIGTERM
 # In the order of the help text; each imports what it needs when it runs.
 COMMANDS = (check, doctor, replay, report, ledger, mask, matrix, museum, sensitivity, sweep, vm)
 # Of the package that is built on this one: by name, since imports go one way (tests/unit/test_imports.py).
-FUZZ_COMMANDS = ("seatrial.fuzz.command.fuzz", "seatrial.fuzz.command.soak")
+FUZZ_COMMANDS = tuple(f"seatrial.fuzz.command.{name}" for name in ("fuzz", "soak", "replay"))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,10 +18,17 @@ from seatrial.fuzz.lifecycle.stage import Stage
 from seatrial.fuzz.lifecycle.violation import Violation
 
 STEPS = 9  # of an example, at most
-NEXT = {model.ABSENT: "create", model.CREATED: "start", model.RUNNING: "kill", model.PAUSED: "resume"}
+# What leads on from a state, in the circle of a container's life.
+WAYS = {
+    model.ABSENT: "create",
+    model.CREATED: "start",
+    model.RUNNING: "kill",
+    model.PAUSED: "resume",
+    model.STOPPED: "delete",
+}
 BESIDE = ("state", "create", "start", "kill", "delete", "force", "update", "exec", "pause", "resume")
 
-_slots = st.sampled_from(SLOTS)
+_slots = st.sampled_from((SLOTS[0], *SLOTS))  # mostly the first
 
 
 class Found(Exception):  # noqa: N818
@@ -84,7 +91,20 @@ class Lifecycle(RuleBasedStateMachine):
         if self.dead or self.hunt.over():
             return
         state = min(self.hunt.stage.actor(slot).states)
-        self._play(Step(slot, (NEXT.get(state, "delete" if state == model.STOPPED else "force"),)))
+        self._play(Step(slot, (WAYS.get(state, "force"),)))
+
+    @rule(slot=_slots, state=st.sampled_from(tuple(WAYS)), operation=st.sampled_from(model.OPERATIONS))
+    def visit(self, slot: str, state: str, operation: str) -> None:
+        """An operation in a state that the container is brought to first."""
+        for _ in range(len(WAYS)):
+            if self.dead or self.hunt.over():
+                return
+            here = min(self.hunt.stage.actor(slot).states)
+            if here == state:
+                break
+            way = WAYS.get(here, "force")
+            self._play(Step(slot, ("pause" if (here, state) == (model.RUNNING, model.PAUSED) else way,)))
+        self._play(Step(slot, (operation,)))
 
     @rule(slot=_slots, operation=st.sampled_from(model.OPERATIONS))
     def call(self, slot: str, operation: str) -> None:

@@ -1,0 +1,171 @@
+"""One bundle on one runtime: what came of it, as plain data that can be compared, kept and told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from seatrial.conformance.airlock import leaks, orphans
+from seatrial.conformance.driver import defaults
+from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.engine.session import Session
+from seatrial.conformance.errors import EnvironmentProblem, Finding, RuntimeTimeout
+from seatrial.conformance.sweep.proof import proof
+from seatrial.fuzz.diff.paths import Document
+
+RUN, STEPS = "run", "steps"  # how a container is run: in the foreground, or by create, start and delete
+FLOWS = (RUN, STEPS)
+ACCEPTED, REFUSED, CRASHED, HUNG = "accepted", "refused", "crashed", "hung"
+PROGRAM = (PROBE, "report")  # what the container runs
+ID = "ID"  # what a container is called in configs; bundles have their own name in its place
+END = 10.0  # seconds in which the program must have reported
+
+# Members of the report that differ for reasons of the harness or of chance, and say nothing about a runtime.
+IGNORED = frozenset(("stdio", "first_cgroup", "interfaces", "addresses", "stat"))
+
+
+def base() -> Document:
+    """The harness' default config, whose program is the probe's report."""
+    config = defaults.document()
+    config["process"]["args"] = list(PROGRAM)
+    config["linux"]["cgroupsPath"] = f"/{ID}"
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """`answer` is one of ACCEPTED, REFUSED, CRASHED, HUNG; `report` the leaves of what the program saw; `states` what
+    `state` said on the way; `left` what stayed after a delete; `said` the last line of the standard error."""
+
+    answer: str
+    status: int
+    report: dict[str, str]
+    states: tuple[str, ...]
+    left: tuple[str, ...]
+    said: str
+
+
+class Place:
+    """One runtime of a lane, with a state directory and a watch of its own."""
+
+    def __init__(self, session: Session, path: str, number: int, timeout: float) -> None:
+        self.session = session
+        self.path = path
+        directory = os.path.join(session.directory, f"runtime-{number}")
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        self.runtime = Runtime(path, directory, session.workshop, timeout=timeout)
+        self._clean: leaks.Snapshot | None = None  # how it looked after the last run, if that left nothing
+        self.watch = leaks.Watch(self.runtime.root, session.directory, session.workshop.prefix, confined=True)
+
+    def prove_sane(self) -> None:
+        """EnvironmentProblem unless the runtime can run the harness' default bundle."""
+        try:
+            self.runtime.prove_sane()
+        except Finding as error:
+            raise EnvironmentProblem(f"{self.path}: {error}") from error
+
+    def observe(self, config: Document, flow: str) -> Observation:
+        """Run the config's program once, and look."""
+        before = self._clean or self.watch.take()
+        bundle = self.session.workshop.bundle()
+        bundle.raw = json.dumps(config).replace(f'"/{ID}"', json.dumps("/" + bundle.name))
+        states: list[str] = []
+        try:
+            result = self._run(bundle) if flow == RUN else self._steps(bundle, states)
+            answer, report = self._judge(result, bundle)
+        except RuntimeTimeout:
+            result, answer, report = self.runtime.journal[-1], HUNG, {}
+        left = self._left(before, bundle)
+        self.session.workshop.remove(bundle)
+        self.runtime.journal.clear()
+        lines = result.stderr.strip().splitlines()
+        said = lines[-1][-300:].replace(bundle.name, ID) if lines else ""
+        return Observation(answer, result.status, report, tuple(states), tuple(left), said)
+
+    def _run(self, bundle: Bundle) -> Result:
+        bundle.write()
+        return self.runtime.command("run", "--bundle", bundle.path, bundle.name)
+
+    def _steps(self, bundle: Bundle, states: list[str]) -> Result:
+        bundle.write()
+        runtime, name = self.runtime, bundle.name
+        created = runtime.command("create", "--bundle", bundle.path, name)
+        states.append(self._status(name))
+        if not created.ok:
+            return created
+        started = runtime.command("start", name)
+        self._wait(name)
+        states.append(self._status(name) if started.ok else f"start: {'ok' if started.ok else 'error'}")
+        deleted = runtime.command("delete", name)
+        states.append(f"delete: {'ok' if deleted.ok else 'error'}, {self._status(name)}")
+        text = created.output()
+        status = started.status
+        return Result(
+            created.argv, created.env, status, text, started.stderr or created.stderr, 0.0, False, created.stream
+        )
+
+    def _status(self, name: str) -> str:
+        answer = self.runtime.state(name)
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            if answer.ok:
+                return str(json.loads(answer.stdout)["status"])
+        return "none" if not answer.ok else "unreadable"
+
+    def _wait(self, name: str) -> None:
+        import time
+
+        deadline = time.monotonic() + END
+        pause = 0.001
+        while time.monotonic() < deadline:
+            orphans.reap()
+            if not orphans.of_container(name):
+                return
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+
+    def _judge(self, result: Result, bundle: Bundle) -> tuple[str, dict[str, str]]:
+        if result.status < 0:
+            return CRASHED, {}
+        line = result.stdout.partition("\n")[0]
+        if not line.startswith('{"schema"') and '"seatrial.probe' not in line[:60]:
+            return (REFUSED if result.status else ACCEPTED), {}
+        text = line.replace(bundle.path, "BUNDLE").replace(bundle.name, ID)
+        try:
+            data = json.loads(text)
+        except ValueError:
+            return ACCEPTED, {"report": "not readable"}
+        return ACCEPTED, proof(_by_name(data))
+
+    def _left(self, before: leaks.Snapshot, bundle: Bundle) -> list[str]:
+        runtime = self.runtime
+        kept = []
+        if os.path.lexists(os.path.join(runtime.root, bundle.name)):
+            kept.append("state entry")
+            with contextlib.suppress(Finding):
+                runtime.command("delete", "--force", bundle.name)
+        found = leaks.settle(lambda: self.watch.compare(before))
+        self._clean = before
+        if self.watch.last != before:
+            self.watch.clean(before)
+            self._clean = None
+        return sorted({*kept, *(line.split()[0].replace("state", "state entry") for line in found)})
+
+
+def _by_name(data: dict[str, Any]) -> dict[str, Any]:
+    """The report without IGNORED; environment, cgroups and descriptors under their names, so that one more moves no
+    others."""
+    changed = {name: value for name, value in data.items() if name not in IGNORED}
+    if isinstance(data.get("env"), list):
+        changed["env"] = {entry.partition("=")[0]: entry.partition("=")[2] for entry in data["env"]}
+    if isinstance(data.get("cgroup"), list):
+        changed["cgroup"] = {str(entry.get("controllers")): entry.get("path") for entry in data["cgroup"]}
+    if isinstance(data.get("fds"), list):
+        changed["fds"] = {str(entry.get("fd")): entry.get("type") for entry in data["fds"]}
+    if isinstance(data.get("keyring"), dict):
+        changed["keyring"] = {name: value for name, value in data["keyring"].items() if name != "id"}
+    return changed
