@@ -99,15 +99,13 @@ class Place:
         if not created.ok:
             return created
         started = runtime.command("start", name)
-        self._wait(name)
-        states.append(self._status(name) if started.ok else f"start: {'ok' if started.ok else 'error'}")
+        if started.ok:
+            self._wait(name)
+        states.append(f"start: {'ok' if started.ok else 'error'}, {self._status(name)}")
         deleted = runtime.command("delete", name)
         states.append(f"delete: {'ok' if deleted.ok else 'error'}, {self._status(name)}")
-        text = created.output()
-        status = started.status
-        return Result(
-            created.argv, created.env, status, text, started.stderr or created.stderr, 0.0, False, created.stream
-        )
+        said = started.stderr or created.stderr
+        return Result(created.argv, created.env, started.status, created.output(), said, 0.0, False, created.stream)
 
     def _status(self, name: str) -> str:
         answer = self.runtime.state(name)

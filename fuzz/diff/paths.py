@@ -11,8 +11,10 @@ Place: TypeAlias = "tuple[str | int, ...]"
 
 NAMED = ("type", "destination", "path", "key", "ociVersion")  # members that say which element of a list it is
 # Lists whose words are features; those of others (env, args, additionalGids) may be anything.
-WORDS = ("options", "namespaces", "rlimits", "mounts", "devices", "flags", "names", "architectures", "syscalls")
-WORDS += ("effective", "bounding", "permitted", "inheritable", "ambient")
+WORDS = frozenset(
+    "options namespaces rlimits mounts devices flags names architectures syscalls effective bounding permitted "
+    "inheritable ambient".split()
+)
 FREE = ("annotations",)  # objects whose members may have any name
 TELLING = (
     "type",

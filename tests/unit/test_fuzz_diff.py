@@ -83,7 +83,7 @@ def test_what_differs() -> None:
 @pytest.mark.parametrize(
     ("difference", "config", "invalid", "row"),
     [
-        (Difference("report", "umask", ("18", "7")), changed(umask=7), None, "config/posix-platform-user/3"),
+        (Difference("report", "umask", ("18", "7")), changed(user={"umask": 7}), None, "config/posix-platform-user/3"),
         (
             Difference("report", "uts.nodename", ("'x'", "'seatrial'")),
             {"hostname": "seatrial"},
