@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from seatrial.vm.machine import Blueprint, Machine
@@ -24,45 +24,72 @@ TARGET = 0.25  # seconds from the start of a clone to the end of its first comma
 COMMAND = ["uname", "-r"]
 
 
+class Round(NamedTuple):
+    """Seconds on the clock, and those that the machine's QEMU has computed, which tell what the host's load did."""
+
+    seconds: float
+    processor: float | None = None
+
+
 def lower_quartile(samples: list[float]) -> float:
     """In seconds."""
     return sorted(samples)[len(samples) // 4]
 
 
-def timed(task: Callable[[], object], rounds: int) -> list[float]:
-    """Seconds of each round; a task that returns a number has measured itself."""
-    found = []
-    for _ in range(rounds):
+def clocked(task: Callable[[], object]) -> Callable[[], Round]:
+    """A task that measures itself."""
+
+    def run() -> Round:
         start = time.perf_counter()
-        own = task()
-        found.append(own if isinstance(own, float) else time.perf_counter() - start)
-    return found
+        task()
+        return Round(time.perf_counter() - start)
+
+    return run
 
 
-def show(label: str, samples: list[float], cold: float | None = None, target: float | None = None) -> None:
-    """One line: lower quartile, spread, ratio to a cold boot."""
+def first_command(boot: Callable[[Blueprint], Machine], blueprint: Blueprint, argv: list[str]) -> Callable[[], Round]:
+    """A task: a machine, from nothing to the end of its first command; its end is not measured."""
+
+    def task() -> Round:
+        start = time.perf_counter()
+        with boot(blueprint) as machine:
+            done = machine.run(argv, timeout=PATIENCE)
+            found = Round(time.perf_counter() - start, processor_time(machine))
+        if done.status != 0:
+            raise SystemExit(f"{' '.join(argv)}: {done}")
+        return found
+
+    return task
+
+
+def processor_time(machine: Machine) -> float:
+    """User and system time of a machine's QEMU (proc_pid_stat(5)), in seconds."""
+    from seatrial.vm.qemu.machine import QemuMachine
+
+    assert isinstance(machine, QemuMachine)
+    assert machine.process is not None
+    with open(f"/proc/{machine.process.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def show(
+    label: str, task: Callable[[], Round], rounds: int, *, cold: float | None = None, target: float | None = None
+) -> float:
+    """One line: lower quartile, spread, processor time, ratio to a cold boot; the least is returned."""
+    found = [task() for _ in range(rounds)]
+    samples = [one.seconds for one in found]
+    used = [one.processor for one in found if one.processor is not None]
     seconds = lower_quartile(samples)
     words = [f"{min(samples):.2f} to {max(samples):.2f} s"]
+    if used:
+        words.append(f"processor {lower_quartile(used):.2f} s")
     if cold is not None:
         words.append(f"1/{cold / seconds:.0f} of a cold boot")
     if target is not None:
         words.append(f"target {target:g} s: {'met' if seconds <= target else 'missed'}")
-    print(f"{label:<34}{seconds * 1000:8.1f} ms   {'   '.join(words)}")
-
-
-def first_command(boot: Callable[[Blueprint], Machine], blueprint: Blueprint, argv: list[str]) -> Callable[[], float]:
-    """A task: a machine, from nothing to the end of its first command; its end is not measured."""
-
-    def task() -> float:
-        start = time.perf_counter()
-        with boot(blueprint) as machine:
-            done = machine.run(argv, timeout=PATIENCE)
-            seconds = time.perf_counter() - start
-        if done.status != 0:
-            raise SystemExit(f"{' '.join(argv)}: {done}")
-        return seconds
-
-    return task
+    print(f"{label:<34}{seconds * 1000:8.1f} ms   {'   '.join(words)}", flush=True)
+    return min(samples)
 
 
 def virtme(image: str, release: str) -> Callable[[], None] | str:
@@ -88,13 +115,18 @@ def measure(pool: QemuPool, rounds: int) -> None:
     from seatrial.vm.machine import Blueprint
 
     plain = Blueprint(kernel=KERNEL, memory=512)
-    cold = timed(first_command(pool.cold, plain, COMMAND), 2)
-    show("machine, cold boot", cold)
+    cold = show("machine, cold boot", first_command(pool.cold, plain, COMMAND), 2)
     pool.boot(plain).close()  # the template
-    show("machine, clone", timed(first_command(pool.boot, plain, COMMAND), rounds), min(cold), TARGET)
+    show("machine, clone", first_command(pool.boot, plain, COMMAND), rounds, cold=cold, target=TARGET)
     line = [sys.executable, "-m", "seatrial.conformance.cli", "vm", "run", "--kernel", KERNEL, "--memory", "512", "--"]
-    again = timed(lambda: subprocess.run([*line, *COMMAND], capture_output=True, check=True), rounds)
-    show("seatrial vm run, again", again, min(cold))
+    again = clocked(lambda: subprocess.run([*line, *COMMAND], capture_output=True, check=True))
+    show("seatrial vm run, again", again, rounds, cold=cold)
+    kernel = resolve(KERNEL)
+    task = virtme(kernel.image, kernel.release)
+    if isinstance(task, str):
+        print(f"{'virtme-ng, uname -r':<34}skipped: {task}")
+    else:
+        show("virtme-ng, uname -r", clocked(task), 2)
     warm = Blueprint(
         kernel=KERNEL,
         image=machines.image(),
@@ -103,16 +135,9 @@ def measure(pool: QemuPool, rounds: int) -> None:
         warm=machines.warm(),
     )
     pool.boot(warm).close()
-    version = ["seatrial", "--version"]
-    show("clone, warm seatrial --version", timed(first_command(pool.boot, warm, version), rounds))
+    show("clone, warm seatrial --version", first_command(pool.boot, warm, ["seatrial", "--version"]), rounds)
     new = ["/usr/local/bin/seatrial", "--version"]
-    show("clone, a new interpreter for it", timed(first_command(pool.boot, warm, new), max(2, rounds // 4)))
-    kernel = resolve(KERNEL)
-    task = virtme(kernel.image, kernel.release)
-    if isinstance(task, str):
-        print(f"{'virtme-ng, uname -r':<34}skipped: {task}")
-    else:
-        show("virtme-ng, uname -r", timed(task, 2))
+    show("clone, a new interpreter for it", first_command(pool.boot, warm, new), max(2, rounds // 4))
 
 
 def main(rounds: int = 12) -> None:
