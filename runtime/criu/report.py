@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _READ_BYTES = 1 << 18
 _SHOWN_LINES = 4
 _SHOWN_LETTERS = 300
+_HARMLESS = ("rlimit: Can't setup RLIMIT_NOFILE for self",)  # it goes on: without CAP_SYS_RESOURCE, in every log
 
 
 def last_errors(log: bytes) -> list[str]:
@@ -22,7 +23,7 @@ def last_errors(log: bytes) -> list[str]:
         _before, mark, text = line.partition("Error (")
         if mark and "): " in text:
             text = text.partition("): ")[2].strip()
-            if text and text not in found[-1:]:
+            if text and text not in found[-1:] and not text.startswith(_HARMLESS):
                 found.append(text if len(text) <= _SHOWN_LETTERS else text[:_SHOWN_LETTERS] + "...")
     return found[-_SHOWN_LINES:]
 

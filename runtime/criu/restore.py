@@ -13,12 +13,20 @@ from seatrial.runtime.config import NAMESPACE_FLAGS, Config, Hooks, Namespace
 from seatrial.runtime.creation import NAMESPACE_KEYS
 from seatrial.runtime.criu import messages
 from seatrial.runtime.criu.compare import compare
-from seatrial.runtime.criu.image import DESCRIPTORS_FILE, Directory, Record, open_image
+from seatrial.runtime.criu.image import Directory, Record, open_image
+from seatrial.runtime.criu.inherit import (
+    Descriptors,
+    cgroup_roots,
+    inherited_namespaces,
+    inherited_streams,
+    namespaces_to_join,
+    veth_pairs,
+)
 from seatrial.runtime.criu.mounts import cgroup_binds, key_of, sources, usual_keys
-from seatrial.runtime.criu.options import EXTERNAL_NAMESPACES, common, log_path
+from seatrial.runtime.criu.options import common, log_path
 from seatrial.runtime.criu.report import failure
 from seatrial.runtime.criu.root import NAME, bind_root, in_new_mounts
-from seatrial.runtime.criu.service import FIRST, Service, check_features, check_version
+from seatrial.runtime.criu.service import Service, check_features, check_version
 from seatrial.runtime.errors import CriuError, StateError, SyscallError, UsageError
 from seatrial.runtime.state import CREATING, now, process_stat
 
@@ -62,8 +70,7 @@ class Restoration:
         self.network: ContainerNetwork | None = None
         self.rdt: Group | None = None
         self.service: Service | None = None
-        self.opened: list[int] = []  # what CRIU gets, from FIRST on
-        self.kept: list[int] = []  # what we need until it has ended
+        self.descriptors = Descriptors()
         self.console = -1
         self.began = False  # something of the container has been made
         self.pid = 0
@@ -89,15 +96,12 @@ class Restoration:
             images.close()
             if work is not None:
                 work.close()
-            for fd in (*self.opened, *self.kept):
-                os.close(fd)
-            self.opened.clear()
-            self.kept.clear()
+            self.descriptors.close()
             self.process.close_child_ends()
 
     def _check(self, images: Directory, chosen: dict[str, Any]) -> list[str] | None:
         """Compare the config with the image's; the keys of its external mounts, None where nobody knows."""
-        if self.config.namespace("mnt") is None:
+        if not self.config.is_new("mnt"):
             raise CriuError("a container without a mount namespace of its own cannot be restored")
         record = Record.load(images)
         if record is None:
@@ -141,22 +145,23 @@ class Restoration:
         if process.console_socket:
             from seatrial.runtime.peer import connect
 
-            self.console = self._keep(connect("console socket", process.console_socket))
+            self.console = self.descriptors.keep(connect("console socket", process.console_socket))
         chosen |= {
             "log_file": LOG,
             "rst_sibling": True,
             "evasive_devices": True,
             "root": os.path.join(self.directory.path, NAME),
             "tcp_close": options.tcp_close,
-            "external": [],
-            "inherit_fd": [],
-            "join_ns": [],
+            "external": veth_pairs(self.config, options),
+            "join_ns": namespaces_to_join(self.config),
         }
         for name, value in (("lsm_profile", options.lsm_profile), ("lsm_mount_context", options.lsm_mount_context)):
             if value:
                 chosen[name] = value
-        self._join(chosen)
-        self._inherit(images, chosen)
+        chosen["inherit_fd"] = [
+            *inherited_namespaces(self.config, self.descriptors),
+            *inherited_streams(images, process, self.descriptors),
+        ]
         if options.manage_cgroups_mode == "strict":
             # CRIU would refuse the cgroup that we are about to make: what it would look for is looked for here.
             for path in filter(os.path.isdir, self.cgroup.directories()):
@@ -168,12 +173,11 @@ class Restoration:
             keys = [*usual_keys(self.config), *binds]
         found = sources(keys, self.config, binds)
         chosen["external"] += [f"mnt[{key}]:{source}" for key, source in found.items()]
-        chosen["external"] += self._pairs()
         self._start(images, work, chosen)
         service = self.service
         assert service is not None
         self._place(service.pid)
-        chosen["cg_root"] = _cgroup_roots(service.pid, self.cgroup.paths)
+        chosen["cg_root"] = cgroup_roots(service.pid, self.cgroup.paths)
         try:
             response = service.request(messages.RESTORE, chosen, notified=self._notified)
         except CriuError as error:
@@ -183,45 +187,6 @@ class Restoration:
             raise failure(f"restore container {self.state.id}", response, log, service.shown())
         service.close()
         self._finish(response.pid)
-
-    def _pass(self, fd: int) -> int:
-        """Let CRIU have a descriptor, which becomes ours to close; its number there."""
-        self.opened.append(fd)
-        return FIRST + len(self.opened) - 1
-
-    def _keep(self, fd: int) -> int:
-        self.kept.append(fd)
-        return fd
-
-    def _join(self, chosen: dict[str, Any]) -> None:
-        """Namespaces to join.  A network or pid namespace was left out of the image, the others are joined."""
-        for namespace in self.config.namespaces:
-            if not namespace.path:
-                continue
-            if namespace.type in EXTERNAL_NAMESPACES:
-                try:
-                    fd = os.open(namespace.path, os.O_RDONLY | os.O_CLOEXEC)
-                except OSError as error:
-                    raise SyscallError.of(f"open the {namespace.type} namespace", namespace.path, error) from None
-                key = EXTERNAL_NAMESPACES[namespace.type]
-                chosen["inherit_fd"].append({"key": key, "fd": self._pass(fd)})
-            elif namespace.type in ("cgroup", "time"):
-                raise CriuError(f"CRIU cannot restore into a {namespace.type} namespace that is there")
-            else:
-                chosen["join_ns"].append({"ns": namespace.type, "ns_file": namespace.path})
-
-    def _inherit(self, images: Directory, chosen: dict[str, Any]) -> None:
-        """What init had as fds 0 to 2 from its caller is replaced by what this caller gives."""
-        names = images.read(DESCRIPTORS_FILE)
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise CriuError(f"{os.path.join(images.path, DESCRIPTORS_FILE)} is missing, or no list of names")
-        given = (self.process.stdin, self.process.stdout, self.process.stderr)
-        seen: set[str] = set()
-        for name, fd in zip(names, given, strict=False):
-            if name in seen or not name.startswith(("pipe:", "file[", "tty[")):
-                continue
-            seen.add(name)
-            chosen["inherit_fd"].append({"key": name, "fd": self._pass(os.dup(fd))})
 
     def _make_cgroup(self) -> None:
         self.cgroup.prepare(self.config, self.state.id)
@@ -250,17 +215,6 @@ class Restoration:
         describe_cgroups(environment, self.cgroup)
         return [(hierarchy.name, hierarchy.path) for hierarchy in environment.cgroup_hierarchies]
 
-    def _pairs(self) -> list[str]:
-        """veth pairs, where CRIU restores the network devices of the image."""
-        if self.options.empty_namespaces & NAMESPACE_FLAGS["net"]:
-            return []
-        pairs = [
-            f"veth[{network.name}]:{network.host_name}{f'@{network.bridge}' if network.bridge else ''}"
-            for network in self.config.networks
-            if network.type == "veth"
-        ]
-        return pairs + [f"veth[{pair.container_name}]:{pair.host_name}" for pair in self.options.veth_pairs]
-
     def _start(self, images: Directory, work: Directory | None, chosen: dict[str, Any]) -> None:
         """CRIU, in a mount namespace with the root."""
         root = os.path.join(self.directory.path, NAME)
@@ -275,16 +229,16 @@ class Restoration:
         def start() -> None:
             bind_root(self.config, root)
             # CRIU works in these directories and mounts there: they have to be of its own mount namespace.
-            chosen["images_dir_fd"] = self._keep(images.again())
+            chosen["images_dir_fd"] = self.descriptors.keep(images.again())
             for line in self.config.gid_mappings:
                 if line.container_id == 0:
                     images.open_to(line.host_id)
             if work is not None:
-                chosen["work_dir_fd"] = self._keep(work.again())
+                chosen["work_dir_fd"] = self.descriptors.keep(work.again())
             # A shell job gets the terminal and the process group of the caller through CRIU.
             job = self.options.shell_job
             standard = (process.stdin, process.stdout, process.stderr) if job else None
-            self.service = Service(self.options.criu, self.opened, standard=standard, group=not job)
+            self.service = Service(self.options.criu, self.descriptors.passed, standard=standard, group=not job)
 
         in_new_mounts(start)
 
@@ -379,7 +333,7 @@ class Restoration:
 
     def _veths(self) -> None:
         """Pairs that CRIU made: to be removed with the container."""
-        names = [pair.rpartition(":")[2].partition("@")[0] for pair in self._pairs()]
+        names = [pair.rpartition(":")[2].partition("@")[0] for pair in veth_pairs(self.config, self.options)]
         if names:
             from seatrial.runtime.network.route import Route
 
@@ -445,16 +399,6 @@ class Restoration:
             self._disown_cgroup()
         config = self.config if self.began else self.config.replace(hooks=Hooks())
         destroy(self.directory, self.state, self.log, config=config)
-
-
-def _cgroup_roots(pid: int, paths: dict[str, str]) -> list[dict[str, str]]:
-    """Where CRIU puts the container's cgroups, by hierarchy, as it sees itself: cgroups(7), /proc/PID/cgroup."""
-    roots = []
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file.read().splitlines():
-            _number, controllers, path = line.split(":", 2)
-            roots += [{"ctrl": name, "path": path} for name in controllers.split(",") if name in paths]
-    return roots
 
 
 def _target(fd: int) -> str:

@@ -92,6 +92,7 @@ def test_versions_as_text() -> None:
 
 
 LOG = b"""(00.000100) Warn  (criu/a.c:1): not this
+(00.000200) Error (criu/util.c:1534): rlimit: Can't setup RLIMIT_NOFILE for self: Operation not permitted
 (00.101010) Error (criu/files.c:12): Can't do it: No such file
 (00.101011)      1: Error (criu/pie.c:7): pie: 1: second
 (00.101011)      1: Error (criu/pie.c:7): pie: 1: second
