@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
+import fuzzing
 import machines
 import rates
 
@@ -118,6 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--no-suite", action="store_true", help="leave out the wall time of the suite")
+    parser.add_argument("--no-fuzzing", action="store_true", help="leave out the soak and the comparisons")
     parser.add_argument("--no-machines", action="store_true", help="leave out boots and clones of virtual machines")
     options = parser.parse_args()
     if os.geteuid() != 0:
@@ -126,6 +128,8 @@ def main() -> None:
     peers = {name: path for name in ("runc", "crun") if (path := shutil.which(name, path=os.defpath + ":/usr/sbin"))}
     if not options.no_suite:
         suite(reference)
+    if not options.no_fuzzing:
+        fuzzing.main({"seatrial-runtime": reference, **peers})
     print(f"{v1_view()}; lower quartile of {options.rounds} interleaved rounds")
     with tempfile.TemporaryDirectory(prefix="seatrial-bench-") as directory:
         os.chmod(directory, 0o755)

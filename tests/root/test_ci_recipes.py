@@ -43,7 +43,12 @@ def load(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "schema"), [("github.yml", "vendor.github-workflows"), ("gitlab.yml", "vendor.gitlab-ci")]
+    ("name", "schema"),
+    [
+        ("github.yml", "vendor.github-workflows"),
+        ("fuzz.yml", "vendor.github-workflows"),
+        ("gitlab.yml", "vendor.gitlab-ci"),
+    ],
 )
 def test_recipe_is_valid_by_the_public_schema(name: str, schema: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema]

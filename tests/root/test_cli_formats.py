@@ -66,9 +66,7 @@ def test_state_and_list_are_runcs(
     assert plain(cli("state", OURS).stdout) == plain(runc("state", THEIRS).stdout)
 
 
-def test_ps_is_runcs(
-    cli: CommandLine, bundle: Bundle, runc: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
+def test_ps_is_runcs(cli: CommandLine, bundle: Bundle, runc: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     bundle.args("child", "hold")
     cli("run", "-d", "-b", bundle.path, OURS)
     assert runc("run", "-d", "-b", bundle.path, THEIRS).returncode == 0

@@ -89,9 +89,7 @@ def test_detached_run_returns_while_the_program_runs(
     assert cli.status("c-det") == ""
 
 
-def test_preserved_descriptors_keep_their_numbers(
-    cli: CommandLine, bundle: Bundle, tmp_path: os.PathLike[str]
-) -> None:
+def test_preserved_descriptors_keep_their_numbers(cli: CommandLine, bundle: Bundle, tmp_path: os.PathLike[str]) -> None:
     where = os.path.join(tmp_path, "three")
     bundle.args("write-fd", "3", "through", "--", "fd-list")
     command = cli.argv("run", "--preserve-fds", "1", "-b", bundle.path, "c-fds")

@@ -72,9 +72,7 @@ def test_a_death_by_signal_is_128_and_more(cli: CommandLine, held: str) -> None:
         (["--cgroup", "nosuch", "{id}", "/probe"], "ENOENT"),
     ],
 )
-def test_what_keeps_the_program_from_running_is_255(
-    cli: CommandLine, held: str, words: list[str], reason: str
-) -> None:
+def test_what_keeps_the_program_from_running_is_255(cli: CommandLine, held: str, words: list[str], reason: str) -> None:
     done = cli("exec", *[word.format(id=held) for word in words], check=False)
     assert done.returncode == 255
     assert reason in done.stderr
@@ -215,9 +213,7 @@ def test_exactly_the_descriptors_that_are_preserved(cli: CommandLine, held: str)
         assert [entry["fd"] for entry in json.loads(done.stdout)["value"]] == list(range(3 + count))
 
 
-def test_a_process_document_stands_for_everything(
-    cli: CommandLine, held: str, tmp_path: os.PathLike[str]
-) -> None:
+def test_a_process_document_stands_for_everything(cli: CommandLine, held: str, tmp_path: os.PathLike[str]) -> None:
     path = os.path.join(tmp_path, "process.json")
     with open(path, "w") as file:
         json.dump(

@@ -100,9 +100,7 @@ def domain(tree: Tree) -> Iterator[None]:
                 pass
 
 
-def test_where_controllers_are_handed_on_the_process_goes_to_init(
-    v2: V2CommandLine, tree: Tree, domain: None
-) -> None:
+def test_where_controllers_are_handed_on_the_process_goes_to_init(v2: V2CommandLine, tree: Tree, domain: None) -> None:
     """EBUSY for real (runc issue 2356): a cgroup with controllers for its children takes no process."""
     tree.make("leaf")
     move(v2.state(tree.id)["pid"], f"{tree.top}/leaf")

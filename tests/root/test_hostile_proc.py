@@ -246,9 +246,7 @@ def test_the_console_is_a_pty_of_the_container(
 
 
 @pytest.mark.parametrize("kind", ["symlink", "node", "file"])
-def test_ptmx_of_the_image_is_replaced(
-    cli: CommandLine, bundle: Bundle, volume: str, id: str, kind: str
-) -> None:
+def test_ptmx_of_the_image_is_replaced(cli: CommandLine, bundle: Bundle, volume: str, id: str, kind: str) -> None:
     """A node 5:2 in the image would open the host's terminals; a symlink is removed, not followed."""
     without(bundle, "/dev")
     path = os.path.join(bundle.rootfs, "dev", "ptmx")

@@ -225,9 +225,7 @@ def watcher(tmp_path_factory: pytest.TempPathFactory) -> str:
     return output
 
 
-def test_what_the_container_sees_of_a_joining_process(
-    cli: CommandLine, bundle: Bundle, id: str, watcher: str
-) -> None:
+def test_what_the_container_sees_of_a_joining_process(cli: CommandLine, bundle: Bundle, id: str, watcher: str) -> None:
     """CVE-2016-9962: a root with every capability looks into each process that exec brings in, all the time.
 
     Statistical: what it finds is wrong, and it may find nothing.

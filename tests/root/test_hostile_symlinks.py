@@ -154,9 +154,7 @@ def test_a_symlink_below_a_tmpfs_on_dev(
 
 
 @pytest.mark.parametrize("place", [*DIRECTORIES, *FILES])
-def test_a_dangling_symlink_and_a_loop(
-    cli: CommandLine, bundle: Bundle, victim: str, sources: str, place: str
-) -> None:
+def test_a_dangling_symlink_and_a_loop(cli: CommandLine, bundle: Bundle, victim: str, sources: str, place: str) -> None:
     """CVE-2024-45310: nothing is created on the host where a symlink ends in something that is not there."""
     demanding(bundle, sources, own_dev=False)
     for text in (os.path.join(victim, "missing", "deep"), "/" + place, os.path.basename(place)):

@@ -28,9 +28,7 @@ def reachable() -> Iterator[Bundle]:
         yield bundle
 
 
-def test_the_example_runs_and_the_program_sees_what_it_asked_for(
-    reachable: Bundle, tmp_path: os.PathLike[str]
-) -> None:
+def test_the_example_runs_and_the_program_sees_what_it_asked_for(reachable: Bundle, tmp_path: os.PathLike[str]) -> None:
     bundle = reachable
     root = os.path.join(tmp_path, "root")
     command = [sys.executable, EXAMPLE, "--root", root, bundle.rootfs, "/probe", "report"]

@@ -104,9 +104,7 @@ def test_without_a_name_the_old_one_stays(cli: CommandLine, bundle: Bundle, netw
     assert list(network.devices()) == ["lo"]
 
 
-def test_the_kernel_numbers_a_template(
-    cli: CommandLine, bundle: Bundle, network: PrivateNetwork, joined: str
-) -> None:
+def test_the_kernel_numbers_a_template(cli: CommandLine, bundle: Bundle, network: PrivateNetwork, joined: str) -> None:
     join(bundle, joined)
     seen = report(cli, moving(bundle, a0={"name": "eth%d"}))
     device = next(entry for entry in seen["interfaces"] if entry["name"] == "eth1")

@@ -72,9 +72,7 @@ def seen(container: Container) -> dict[str, Any]:
     return document
 
 
-def test_a_pair_connects_the_container_with_the_bridge(
-    network: PrivateNetwork, config: Config, root: str
-) -> None:
+def test_a_pair_connects_the_container_with_the_bridge(network: PrivateNetwork, config: Config, root: str) -> None:
     with Container.create(root, ID, config) as container:
         container.start(Process(["/probe", "hold"], cwd="/", env=["PATH=/"]))
         host = network.devices()["veth-trial"]

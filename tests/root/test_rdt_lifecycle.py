@@ -35,9 +35,7 @@ def hold(*words: str) -> Process:
     return Process(["/probe", *(words or ("hold",))], cwd="/", env=["PATH=/"])
 
 
-def test_every_process_is_in_its_groups_before_its_program_runs(
-    tree: ResctrlTree, bundle: Bundle, root: str
-) -> None:
+def test_every_process_is_in_its_groups_before_its_program_runs(tree: ResctrlTree, bundle: Bundle, root: str) -> None:
     with Container.create(root, ID, config(bundle, l3_cache_schema="L3:0=f", enable_monitoring=True)) as container:
         assert tree.groups() == [], "nothing is made before the start"
         init = hold()
