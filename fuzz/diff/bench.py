@@ -54,9 +54,9 @@ class Bench:
                 self._unsteady |= {leaf for leaf in leaves if len({look.report.get(leaf) for look in one}) > 1}
         found = []
         for flow in FLOWS:
-            differences = self.compare(self.base, flow)
-            self._plain[flow] = set(differences)
-            groups = identity.by_area(differences).values()
+            differences, again = self.compare(self.base, flow), self.compare(self.base, flow)
+            self._plain[flow] = {*differences, *again}
+            groups = identity.by_area([one for one in differences if one in again]).values()
             new = [group for group in groups if flow == RUN or group[0] not in self._plain[RUN]]
             found += [self._tell(group, self.base, flow, None) for group in new]
         return found

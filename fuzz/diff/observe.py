@@ -121,7 +121,8 @@ class Place:
         pause = 0.001
         while time.monotonic() < deadline:
             orphans.reap()
-            if not orphans.of_container(name):
+            # A process that is about to end may be missing from the list of our children: state has the last word.
+            if not orphans.of_container(name) and self._status(name) != "running":
                 return
             time.sleep(pause)
             pause = min(pause * 2, 0.05)

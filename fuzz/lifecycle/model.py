@@ -135,6 +135,8 @@ def _half_done(operation: str, answer: Answer, others: Sequence[str], states: fr
         right = (answer == ERROR and bool(busy & {"create", "delete", "force"})) or (
             answer == f"{OK}:creating" and "create" in busy
         )
+        # A container that is thawed to be killed runs for a moment, and is stopped before it is gone.
+        right = right or ("force" in busy and answer in (f"{OK}:{RUNNING}", f"{OK}:{STOPPED}", f"{OK}:{CREATED}"))
     elif operation in ("exec", "update"):  # its container has just gone, or is not there yet
         right = answer == ERROR and bool(busy)
     elif operation == "create" and answer == ERROR and deadly:  # killed before it was finished

@@ -10,7 +10,7 @@ import pytest
 
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.ledger import ledger
-from seatrial.fuzz.lifecycle import machine, model, script
+from seatrial.fuzz.lifecycle import machine, model, script, worker
 from seatrial.fuzz.lifecycle.model import ABSENT, CREATED, ERROR, KILLED, OK, PAUSED, RUNNING, STOPPED, WRECK
 from seatrial.fuzz.lifecycle.script import Step
 from seatrial.fuzz.lifecycle.violation import Violation
@@ -60,6 +60,8 @@ def test_answers_narrow_the_states() -> None:
         ([("create", OK), ("state", "ok:creating")], ABSENT, {CREATED}),
         ([("start", OK), ("state", "ok:creating")], CREATED, set()),
         ([("exec", ERROR), ("force", OK)], RUNNING, {ABSENT}),
+        ([("state", "ok:running"), ("force", OK)], PAUSED, {ABSENT}),
+        ([("state", "ok:running"), ("kill", OK)], STOPPED, set()),
     ],
 )
 def test_calls_at_the_same_time(calls: list[tuple[str, str]], before: str, after: set[str]) -> None:
@@ -98,7 +100,7 @@ class PlayedInMemory:
         self.commands = 0
 
     def actor(self, slot: str) -> Any:
-        return SimpleNamespace(states={self.states.setdefault(slot, ABSENT)})
+        return SimpleNamespace(states={self.states.setdefault(slot, ABSENT)}, condition="")
 
     def possible(self, step: Step) -> bool:
         return len(step.operations) == 1 and step.signal is None
@@ -114,6 +116,17 @@ class PlayedInMemory:
         self.states.clear()
 
 
+def test_a_script_is_shortened_by_playing_it() -> None:
+    stage: Any = PlayedInMemory(("start", RUNNING))
+    words = ("create", "update", "start", "exec", "state", "start", "kill")
+    steps = [Step("b", ("create",)), *(Step("a", (word,)) for word in words)]
+    assert [step.operations[0] for step in worker.shorten(stage, steps, "start of running")] == [
+        "create",
+        "start",
+        "start",
+    ]
+
+
 def hunt(wrong: tuple[str, str] | None) -> machine.Hunt:
     stage: Any = PlayedInMemory(wrong)
     return machine.Hunt(stage, time.monotonic() + 300, 300)
@@ -125,7 +138,9 @@ def test_a_planted_bug_is_found_and_shrunk() -> None:
     assert found is not None
     steps, violation = found
     assert violation.identity == "resume of paused"
+    assert len(steps) < 7
     slot = steps[0].slot
+    steps = worker.shorten(search.stage, steps, violation.identity)
     assert [str(step) for step in steps] == [
         f"$R create --bundle {slot} {slot}",
         f"$R start {slot}",
