@@ -80,8 +80,15 @@ def _make(suite: str, packages: Sequence[str], work: str) -> None:
         tarball,
         f"deb {archive.mirror()} {suite} main",
     ]
-    programs.run(command, f"cannot make an image of {suite}", env={**os.environ, "SOURCE_DATE_EPOCH": erofs.EPOCH})
+    programs.run(command, f"cannot make an image of {suite}", env=_environment())
     _pack(tarball, os.path.join(work, "tree"), os.path.join(work, "image"))
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's that programs in the image would take for theirs; python3, which compiles the rest, does
+    not write what it imports itself."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_", "LANG", "DEB"))}
+    return {**kept, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "SOURCE_DATE_EPOCH": erofs.EPOCH}
 
 
 def _pack(tarball: str, tree: str, image: str) -> None:
@@ -90,7 +97,7 @@ def _pack(tarball: str, tree: str, image: str) -> None:
     inside = ["sh", "-c", steps, "sh", tree, tarball, *erofs.command(tree, image)]
     remove = ["rm", "-rf", tree, tarball]
     for step, what in ((inside, "cannot pack the image"), (remove, "cannot remove the unpacked image")):
-        programs.run([*_as_root(), *step], what, env={**os.environ, "SOURCE_DATE_EPOCH": erofs.EPOCH})
+        programs.run([*_as_root(), *step], what, env=_environment())
 
 
 def _as_root() -> list[str]:
