@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from seatrial.fuzz.command import diff, lifecycle
+from seatrial.fuzz.command import config, diff, lifecycle
 
 # In the order of the help text; each has add(commands) and run(options), and imports what it needs when it runs.
-KINDS: tuple[Any, ...] = (lifecycle, diff)
+KINDS: tuple[Any, ...] = (config, diff, lifecycle)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
