@@ -17,7 +17,8 @@ sys.path.insert(0, os.path.join(HERE, "native"))
 import compile as native_programs  # noqa: E402  (native/compile.py)
 
 FOLDERS = ("native", "runtime", "conformance", "fuzz", "vm")
-C_FOLDERS = ("executor", "probe", "bindings", "bin", "build")
+# Sources in C, which stay in the tree: packages of native and of fuzz that are none.
+C_FOLDERS = {"native": ("executor", "probe", "bindings", "bin", "build"), "fuzz": ("native", "oss-fuzz")}
 DATA = ["py.typed", "*.pyi", "*.toml", "*.json", "*.html", "*.j2", "*.css", "*.js", "*.md"]
 # For machines: the first programs of their initramfs, and what Vagrant reads.
 DATA += ["init", "box-init", "Vagrantfile", "*.rb", "*.sh", "*.pub"]
@@ -30,7 +31,7 @@ def packages() -> list[str]:
         found += [
             f"seatrial.{folder}.{name}"
             for name in find_namespace_packages(os.path.join(HERE, folder))
-            if "__pycache__" not in name and (folder != "native" or name.split(".")[0] not in C_FOLDERS)
+            if "__pycache__" not in name and name.split(".")[0] not in C_FOLDERS.get(folder, ())
         ]
     return found
 

@@ -18,8 +18,16 @@ from seatrial.native.operations import OPERATIONS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FUZZ = os.path.dirname(HERE)
-SOURCES = os.path.join(FUZZ, "native")
-NATIVE = os.path.join(os.path.dirname(FUZZ), "native")
+
+
+def _tree() -> str:
+    """The source tree: where this package is, or the working directory when it has been installed from there."""
+    places = (os.path.dirname(FUZZ), os.getcwd())
+    return next((place for place in places if os.path.isdir(os.path.join(place, "native", "executor"))), places[0])
+
+
+SOURCES = os.path.join(_tree(), "fuzz", "native")
+NATIVE = os.path.join(_tree(), "native")
 EXECUTOR = os.path.join(NATIVE, "executor")
 CFLAGS = (
     "-g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined "
@@ -55,7 +63,7 @@ def check_atheris() -> None:
 def check_source() -> None:
     """EnvironmentProblem where this is not a source tree."""
     if not os.path.isdir(EXECUTOR):
-        raise EnvironmentProblem("the targets in C are built from the source tree, which is not here")
+        raise EnvironmentProblem("the targets in C are built from the source tree: clone it, and run this in it")
 
 
 def headers(directory: str) -> None:
