@@ -42,3 +42,20 @@ def ask(path: str, argv: list[str], cwd: str = "/", **env: str) -> tuple[dict[st
         with open(reader, "rb") as file:
             told.append(file.read())
     return answer, told[0], told[1]
+
+
+def ask_on_terminal(path: str, argv: list[str]) -> bytes:
+    """What a command writes to a terminal that is its own."""
+    ours, its = os.openpty()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+        peer.connect(path)
+        words = {"argv": argv, "env": dict(os.environ), "cwd": "/", "terminal": True}
+        socket.send_fds(peer, [json.dumps(words).encode()], [its] * 3)
+        assert "pid" in json.loads(peer.recv(1 << 16))
+    os.close(its)
+    told = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+        while data := os.read(ours, 1 << 16):
+            told += data
+    os.close(ours)
+    return told

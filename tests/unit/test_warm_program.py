@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from zygote_client import ask, serving
+from zygote_client import ask, ask_on_terminal, serving
 
 from seatrial.conformance.engine import interpreter
 
@@ -45,6 +45,10 @@ def test_it_collects_anew(place: str) -> None:
         cwd="/",
     )
     assert out == cold.stdout
+
+
+def test_terminal_of_its_own(place: str) -> None:
+    assert ask_on_terminal(place, ["seatrial", "--version"]).startswith(b"seatrial ")
 
 
 def test_directory_that_is_not_there(place: str) -> None:
