@@ -139,6 +139,22 @@ def test_machine_that_does_not_boot_is_diagnosed(vagrant: Programs) -> None:
     assert vagrant.calls()[-1] == "destroy --force"
 
 
+def test_panic_ends_the_wait_for_a_machine(vagrant: Programs) -> None:
+    vagrant.answers["up"] = {"console": "Kernel panic - not syncing: VFS: no root\n", "seconds": 600}
+    vagrant.write()
+    with a_pool() as pool, pytest.raises(BootError, match="Kernel panic - not syncing: VFS: no root"):
+        pool.boot(BLUEPRINT)
+    assert vagrant.calls()[-1] == "destroy --force"
+
+
+def test_machine_that_never_answers_is_given_up(vagrant: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    vagrant.answers["up"] = {"console": "Booting\n", "seconds": 600}
+    vagrant.write()
+    monkeypatch.setattr(environment, "BOOT_TIMEOUT", 3.0)
+    with a_pool() as pool, pytest.raises(BootError, match="no answer within 3 s"):
+        pool.boot(BLUEPRINT)
+
+
 @pytest.mark.parametrize(
     ("kind", "message", "hint"),
     [

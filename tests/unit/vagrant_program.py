@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 VAGRANT = """#!{python}
-import json, os, sys
+import json, os, signal, sys, time
 room = {room!r}
 arguments = [word for word in sys.argv[1:] if word != "--machine-readable"]
 parameters = {{name: value for name, value in os.environ.items() if name.startswith("SEATRIAL_") and value}}
@@ -26,6 +26,9 @@ if arguments[0] == "up" and not answer.get("nothing"):
     if "console" in answer:
         with open(os.environ["SEATRIAL_CONSOLE"], "w") as file:
             file.write(answer["console"])
+if "seconds" in answer:
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))  # as vagrant does, it cleans up
+    time.sleep(answer["seconds"])
 for line in answer.get("lines", ()):
     escaped = [field.replace(",", "%!(VAGRANT_COMMA)").replace("\\n", "\\\\n") for field in line]
     print(",".join(["1700000000", *escaped]))

@@ -35,11 +35,11 @@ ROOT_MODULES = (
 )
 NEEDED = ("mke2fs", "qemu-img", "grub-mkimage", "fsck.erofs")
 GRUB = "/usr/lib/grub/i386-pc"
-GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "smbios", "test")
+GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "smbios", "test", "configfile")
 SECTOR = 512
 START = 2048  # the first sector of the partition; the boot loader lies before it
 SIZE = 3 << 30  # bytes of the disk; a file with holes
-CONSOLE = "console=ttyS0 net.ifnames=0 panic=-1 quiet"
+CONSOLE = "console=ttyS0 net.ifnames=0 quiet"
 # systemd 252: kernel-command-line(7), systemd(1)
 CGROUP_WORDS = {
     "v2": "systemd.unified_cgroup_hierarchy=1",
@@ -98,7 +98,8 @@ def _make(blueprint: Blueprint, kernel: kernels.Kernel, work: str) -> None:
 
 
 def loader_script(cgroup: str) -> str:
-    """GRUB's commands: the mode from the first OEM string of the SMBIOS (`seatrial.cgroup=v1`), else `cgroup`."""
+    """GRUB's commands: what update-grub in the box wrote, else the mode from the first OEM string of the SMBIOS
+    (`seatrial.cgroup=v1`), else `cgroup`."""
     lines = [
         f'set words="{CGROUP_WORDS[cgroup]}"',
         "smbios --type 11 --get-string 4 --set told",  # of type 11, byte 4 counts the strings: 1 is the first one
@@ -106,6 +107,7 @@ def loader_script(cgroup: str) -> str:
     lines += [
         f'if [ "$told" = "seatrial.cgroup={mode}" ]; then set words="{CGROUP_WORDS[mode]}"; fi' for mode in CGROUP_MODES
     ]
+    lines.append("if [ -f /boot/grub/words.cfg ]; then source /boot/grub/words.cfg; fi")
     lines += [f"linux /boot/vmlinuz root=/dev/vda1 rw {CONSOLE} $words", "initrd /boot/initrd", "boot"]
     return "\n".join(lines) + "\n"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial.vm import programs
@@ -54,12 +55,14 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float = 3600,
     what: str = "",
+    watch: Callable[[], str | None] | None = None,
 ) -> Answer:
     """Run vagrant in the directory of an environment.
 
     BootError when a machine did not come up, InfrastructureError for everything else: no vagrant, no provider, no box,
     no connection to libvirt, a timeout (in seconds) of the command itself.  It is interrupted then, as by Ctrl-C, so
-    that it undoes what it had begun.
+    that it undoes what it had begun.  `watch` is asked twice a second whether there is a reason to wait no longer: it
+    becomes that of a BootError.
     """
     argv = [programs.find("vagrant"), "--machine-readable", *arguments]
     surroundings = {**os.environ, "VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_NO_COLOR": "1", **(env or {})}
@@ -74,7 +77,7 @@ def run(
         start_new_session=True,
     )
     try:
-        output, complaint = process.communicate(timeout=timeout)
+        output, complaint = _await(process, time.monotonic() + timeout, watch)
     except subprocess.TimeoutExpired:
         _stop(process)
         raise InfrastructureError(f"{what}: not finished after {timeout:g} s") from None
@@ -109,6 +112,18 @@ def explain(what: str, answer: Answer, complaint: str) -> BootError | Infrastruc
         return BootError(what, Diagnosis(f"{kind}: {shown.splitlines()[0]}"))
     hint = f"\n{HINTS[kind]}" if kind in HINTS else ""
     return InfrastructureError(f"{what}: {shown}{hint}")
+
+
+def _await(process: subprocess.Popen[bytes], end: float, watch: Callable[[], str | None] | None) -> tuple[bytes, bytes]:
+    while True:
+        try:
+            return process.communicate(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            verdict = watch() if watch is not None else None
+            if verdict:
+                raise BootError("the machine does not come up", Diagnosis(verdict)) from None
+            if time.monotonic() > end:
+                raise
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

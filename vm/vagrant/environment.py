@@ -8,10 +8,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from seatrial.vm import cache, programs
 from seatrial.vm.errors import BootError, Diagnosis, InfrastructureError, MachineError
+from seatrial.vm.qemu.machine import PANIC
 from seatrial.vm.vagrant import command
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,6 +21,8 @@ FILES = ("Vagrantfile", "cgroup-mode.sh")
 PREFIX = "/tmp/seatrial-vagrant-"
 HOST = "default"  # what Vagrant calls the only machine of an environment
 CONSOLE_LINES = 40
+PASSED_ON = ("SEATRIAL_BOX_VERSION", "SEATRIAL_BOOT_TIMEOUT")  # parameters that no blueprint has
+BOOT_TIMEOUT = 900.0  # seconds; 20 to 30 are usual under software emulation
 
 
 class Environment:
@@ -40,14 +44,22 @@ class Environment:
         """Whether Vagrant knows of a machine here."""
         return bool(glob.glob(os.path.join(self.directory, ".vagrant/machines/*/*/id")))
 
-    def vagrant(self, *arguments: str, timeout: float = 3600) -> command.Answer:
+    def vagrant(self, *arguments: str, watch: Callable[[], str | None] | None = None) -> command.Answer:
         """Run vagrant here; errors as of command.run()."""
-        return command.run(arguments, cwd=self.directory, env=self._environment(), timeout=timeout)
+        return command.run(arguments, cwd=self.directory, env=self._environment(), watch=watch)
 
     def up(self) -> None:
-        """Create the machine and wait until it answers by ssh."""
+        """Create the machine and wait until it answers by ssh; BootError when it does not, at the latest after
+        BOOT_TIMEOUT seconds (vagrant-libvirt looks for an address long after a panic)."""
+        end = time.monotonic() + BOOT_TIMEOUT
+
+        def hopeless() -> str | None:
+            panics = PANIC.findall(self.console())
+            late = f"no answer within {BOOT_TIMEOUT:g} s" if time.monotonic() > end and self.created else None
+            return panics[0].strip() if panics else late
+
         try:
-            self.vagrant("up", "--provider", self.provider, "--no-provision")
+            self.vagrant("up", "--provider", self.provider, "--no-provision", watch=hopeless)
         except BootError as error:
             raise BootError("the machine does not come up", self.diagnosis(error.diagnosis.verdict)) from error
 
@@ -67,6 +79,7 @@ class Environment:
             raise InfrastructureError("vagrant ssh-config: no configuration in its answer")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text[0][0].rstrip() + "\n")
+            file.write("  ServerAliveInterval 15\n  ServerAliveCountMax 8\n")  # a machine that hangs is lost then
             file.write(f"  ControlMaster auto\n  ControlPath {self.directory}/ssh\n  ControlPersist yes\n")
         return path
 
@@ -103,10 +116,9 @@ class Environment:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _environment(self) -> dict[str, str]:
-        known = {name: value for name, value in os.environ.items() if not name.startswith("SEATRIAL_")}
+        others = {name: "" for name in os.environ if name.startswith("SEATRIAL_") and name not in PASSED_ON}
         given = {f"SEATRIAL_{name.upper()}": value for name, value in self.parameters.items()}
-        # Vagrant uses what stands for nothing as it is given here.
-        return {**dict.fromkeys(set(os.environ) - set(known), ""), **given, "VAGRANT_CWD": self.directory}
+        return {**others, **given, "VAGRANT_CWD": self.directory}
 
 
 def sweep() -> list[str]:

@@ -64,6 +64,12 @@ esac
 ExecStartPre=
 ExecStartPre=/bin/sh -c 'k=/etc/ssh/ssh_host_ed25519_key; test -s $k || ssh-keygen -q -t ed25519 -N "" -f $k'
 """,
+    # What a Debian has, for those who change the kernel's command line the usual way.
+    "etc/default/grub": "GRUB_CMDLINE_LINUX=\n",
+    "usr/sbin/update-grub": """#!/bin/sh -e
+for file in /etc/default/grub /etc/default/grub.d/*.cfg; do [ ! -e "$file" ] || . "$file"; done
+echo "set words=\\"$GRUB_CMDLINE_LINUX\\"" >/boot/grub/words.cfg
+""",
     "etc/ssh/sshd_config.d/seatrial.conf": "HostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\n",
     f"etc/sudoers.d/{USER}": f"{USER} ALL=(ALL) NOPASSWD: ALL\n",
     f"home/{USER}/.bashrc": "",
@@ -91,7 +97,7 @@ echo 'vagrant:*:19000:0:99999:7:::' >>etc/shadow
 chown -R 1001:1001 home/vagrant
 chmod 700 home/vagrant/.ssh
 chmod 600 home/vagrant/.ssh/authorized_keys
-chmod 755 usr/lib/seatrial/dhcp
+chmod 755 usr/lib/seatrial/dhcp usr/sbin/update-grub
 chmod 440 etc/sudoers.d/vagrant
 mkdir -p dev proc sys run tmp
 cd /

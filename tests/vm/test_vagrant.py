@@ -1,0 +1,75 @@
+"""Vagrant machines for real: vagrant_cases.py in a room with a libvirtd.  Skipped by name where one is missing."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+NEEDED = (
+    "vagrant",
+    "ssh",
+    "libvirtd",
+    "virsh",
+    "dnsmasq",
+    "qemu-system-x86_64",
+    "qemu-img",
+    "grub-mkimage",
+    "mke2fs",
+    "mmdebstrap",
+)
+PATIENCE = 3600.0
+
+
+@pytest.mark.root
+@pytest.mark.slow
+def test_machines_of_vagrant() -> None:
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    for program in NEEDED:
+        if shutil.which(program, path=path) is None:
+            pytest.skip(f"program:{program}: not installed")
+    plugins = subprocess.run(["vagrant", "plugin", "list"], capture_output=True, text=True, check=False).stdout
+    if "vagrant-libvirt" not in plugins:
+        pytest.skip("package:vagrant-libvirt: not installed")
+    before = left()
+    argv = [
+        str(HERE / "libvirt_room"),
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-q",
+    ]
+    argv += ["-p", "seatrial.vm.vagrant.fixtures", "-o", "faulthandler_timeout=1800", "--durations=0"]
+    environment = {**os.environ, "PATH": path, "SEATRIAL_SHARED_HOST": "1"}
+    done = subprocess.run(
+        [*argv, str(HERE / "vagrant_cases.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    print(output)
+    assert done.returncode == 0, output
+    assert re.search(r"\b[1-9]\d* passed", output), output
+    assert "skipped" not in output
+    assert left() == before
+
+
+def left() -> list[str]:
+    """Directories, bridges and cgroups of machines."""
+    with open("/proc/net/dev", encoding="ascii") as file:
+        bridges = [line.split(":")[0].strip() for line in file if line.strip().startswith(("virbr", "vnet"))]
+    return sorted([*glob.glob("/tmp/seatrial-vagrant-*"), *bridges, *glob.glob("/sys/fs/cgroup/**/machine*/qemu-*")])
