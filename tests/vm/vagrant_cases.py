@@ -89,14 +89,14 @@ def test_suite_runs_in_a_machine(vagrant_suite: Callable[[Sequence[str]], SuiteR
     run = vagrant_suite(["--runtime", "/usr/sbin/runc", "-k", "test_state_of", "--timeout", "120", "-n", "1"])
     assert run.status == 0, run.output
     found = {line["case"]: line["outcome"] for line in run.results if line["kind"] == "result"}
-    assert "lifecycle/test_state.py::test_state_of_an_unknown_container_is_an_error[state]" in found or len(found) > 1
+    assert len(found) > 1
     assert set(found.values()) <= {"passed", "skipped"}
     stamps = [line for line in run.results if line["kind"] == "stamp"]
     assert [stamp["cgroup"]["view"] for stamp in stamps] == ["v2"]
 
 
 def test_machine_that_panics_is_diagnosed(vagrant_machine: Machine) -> None:
-    assert "Linux version" in vagrant_machine.diagnose("asked").console
+    assert "dmesg:" in vagrant_machine.diagnose("asked").console
     with pytest.raises(GuestError, match="Kernel panic - not syncing: sysrq triggered crash"):
         vagrant_machine.run(["sh", "-c", "echo c >/proc/sysrq-trigger; sleep 1000"], timeout=PATIENCE)
 
@@ -143,6 +143,17 @@ def test_machine_that_does_not_boot_is_told(vagrant_pool: Pool, monkeypatch: pyt
     monkeypatch.setattr(Environment, "__init__", other_kernel)
     with pytest.raises(BootError, match="Kernel panic - not syncing: VFS: Unable to mount root fs"):
         vagrant_pool.boot(Blueprint(kernel=KERNEL, memory=512, snapshot=False))
+
+
+def test_gateway_of_vagrant_itself(vagrant_machine: Machine) -> None:
+    """execnet's vagrant_ssh=, from the directory of the machine's Vagrantfile."""
+    assert isinstance(vagrant_machine, VagrantMachine)
+    directory = vagrant_machine.environment.directory
+    argv = [sys.executable, "-m", "pytest", "--pyargs", "seatrial.conformance", "-p", "no:cacheprovider", "-d"]
+    argv += ["--tx", f"vagrant_ssh=default//python=sudo {machines.PYTHON}", "-k", "test_state_of"]
+    argv += ["--runtime", "/usr/sbin/runc", "--runtime-timeout", "120"]
+    done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_two_machines_share_a_run(vagrant_pool: Pool, vagrant_blueprint: Blueprint, tmp_path: Path) -> None:

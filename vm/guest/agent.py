@@ -148,6 +148,8 @@ class Agent:
                 pass  # before 4.14
         name = str(words["name"])
         socket.sethostname(name)
+        with open("/etc/hosts", "a", encoding="ascii") as file:
+            file.write(f"127.0.1.1 {name}\n")  # sudo looks up the name of its machine, and waits where nobody knows it
         for path, text in (("hostname", name), ("machine-id", words["machine_id"])):
             with open(f"/etc/{path}", "w", encoding="ascii") as file:
                 file.write(f"{text}\n")

@@ -39,7 +39,7 @@ GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "smbios", "
 SECTOR = 512
 START = 2048  # the first sector of the partition; the boot loader lies before it
 SIZE = 3 << 30  # bytes of the disk; a file with holes
-CONSOLE = "console=ttyS0 net.ifnames=0 quiet"
+CONSOLE = "console=ttyS0 net.ifnames=0 no_timer_check quiet"  # a busy host is late with the first ticks
 # systemd 252: kernel-command-line(7), systemd(1)
 CGROUP_WORDS = {
     "v2": "systemd.unified_cgroup_hierarchy=1",

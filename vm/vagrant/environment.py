@@ -79,6 +79,7 @@ class Environment:
             raise InfrastructureError("vagrant ssh-config: no configuration in its answer")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text[0][0].rstrip() + "\n")
+            file.write("  Compression yes\n")  # to decipher costs a machine under software emulation more
             file.write("  ServerAliveInterval 15\n  ServerAliveCountMax 8\n")  # a machine that hangs is lost then
             file.write(f"  ControlMaster auto\n  ControlPath {self.directory}/ssh\n  ControlPersist yes\n")
         return path

@@ -157,7 +157,8 @@ class VagrantMachine(AgentMachine):
 
     def _said(self) -> str:
         self._complaints.seek(0)
-        return self._complaints.read().decode("utf-8", "replace").strip()
+        lines = self._complaints.read().decode("utf-8", "replace").splitlines()
+        return "\n".join(line for line in lines if "unable to resolve host" not in line).strip()  # sudo's warning
 
 
 class VagrantSnapshot(Snapshot):
