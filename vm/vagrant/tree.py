@@ -29,7 +29,6 @@ MASKED = (
     "sys-kernel-config.mount",
     "sys-kernel-debug.mount",
     "sys-kernel-tracing.mount",
-    "systemd-logind.service",
     "systemd-modules-load.service",
     "systemd-random-seed.service",
     "systemd-remount-fs.service",
@@ -88,6 +87,8 @@ cd "$tree.modes"
 find . -type f -perm /6000 -exec sh -c 'for f; do chmod --reference="$f" "$0/$f"; done' "$tree" {} +
 cd /
 rm -rf "$tree.modes"
+# logind starts when it is asked for (it takes part in a reboot), not at boot.
+rm -f "$tree"/usr/lib/systemd/system/multi-user.target.wants/systemd-logind.service
 rm -f "$tree"/etc/ssh/ssh_host_* "$tree"/etc/resolv.conf
 cp -r "$extra"/. "$tree"/
 cd "$tree"
