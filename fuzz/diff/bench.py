@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from seatrial.conformance.errors import EnvironmentProblem
@@ -15,6 +15,7 @@ from seatrial.fuzz.diff.judge import judge
 from seatrial.fuzz.diff.observe import FLOWS, RUN, Observation, Place
 from seatrial.fuzz.diff.paths import Document, features
 
+LOOKS = 3  # times that the default config is run at first
 SURE = 3  # times that a known divergence is taken away from a config to see that nothing else is there, then 1 in 10
 PATIENCE = 30.0  # seconds for making one config small
 
@@ -22,16 +23,20 @@ PATIENCE = 30.0  # seconds for making one config small
 class Bench:
     """`compare` is one comparison; `known` are the divergences that were found, by identity."""
 
-    def __init__(self, places: Sequence[Place], base: Document, over: Callable[[], bool]) -> None:
+    def __init__(self, places: Sequence[Place], base: Document) -> None:
         self.places = places
         self.names = [place.path for place in places]
-        self.over = over
+        self.deadline = float("inf")  # on the monotonic clock
         self.base = base
         self.known: dict[Identity, int] = {}
         self.comparisons = 0
         self.chance = random.Random(1)
         self._plain: dict[str, set[Difference]] = {flow: set() for flow in FLOWS}
         self._unsteady: set[str] = set()
+
+    def over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() > self.deadline
 
     def sane(self) -> bool:
         """Whether every runtime can run the default config."""
@@ -47,16 +52,16 @@ class Bench:
         divergences of the default config.  EnvironmentProblem when a runtime cannot run it."""
         for place in self.places:
             place.prove_sane()
-        for flow in FLOWS:
-            seen = [self.observe(self.base, flow) for _ in range(3)]
-            for one in zip(*seen, strict=True):
+        seen = {flow: [self.observe(self.base, flow) for _ in range(LOOKS)] for flow in FLOWS}
+        for looks in seen.values():
+            for one in zip(*looks, strict=True):
                 leaves = {leaf for look in one for leaf in look.report}
                 self._unsteady |= {leaf for leaf in leaves if len({look.report.get(leaf) for look in one}) > 1}
         found = []
         for flow in FLOWS:
-            differences, again = self.compare(self.base, flow), self.compare(self.base, flow)
-            self._plain[flow] = {*differences, *again}
-            groups = identity.by_area([one for one in differences if one in again]).values()
+            first, *others = [self.differences(look, flow) for look in seen[flow]]
+            self._plain[flow] = {*first, *(one for other in others for one in other)}
+            groups = identity.by_area([one for one in first if all(one in other for other in others)]).values()
             new = [group for group in groups if flow == RUN or group[0] not in self._plain[RUN]]
             found += [self._tell(group, self.base, flow, None) for group in new]
         return found
@@ -140,14 +145,16 @@ class Bench:
         self.known[name] = 1
         if invalid is not None and not concerns(invalid, name.features):
             invalid = None  # what was wrong is gone, and the divergence is not
-        said = [place.observe(config, flow).said for place in self.places] if group[0].kind == identity.ANSWER else []
+        seen = self.observe(config, flow)
+        answers = [one.answer for one in seen]
+        said = [one.said for one in seen] if len(set(answers)) > 1 else []
         return {
             "identity": str(name),
             "kind": name.kind,
             "where": name.where,
             "features": list(name.features),
             "differences": [str(one) for one in group[:12]],
-            "verdict": judge(group, config, invalid, self.names),
+            "verdict": judge(group, config, invalid, self.names, answers),
             "said": said,
             "runtimes": self.names,
             "flow": flow,

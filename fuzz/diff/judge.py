@@ -17,18 +17,26 @@ INVALID, ERRORS, STATE = "config/valid-values/1", "runtime/errors/1", "runtime/q
 Owed = tuple[str, str]  # a row of the ledger, and a pattern of the leaf's value
 
 
-def judge(found: Sequence[Difference], config: Document, invalid: str | None, runtimes: Sequence[str]) -> list[str]:
+def judge(
+    found: Sequence[Difference],
+    config: Document,
+    invalid: str | None,
+    runtimes: Sequence[str],
+    answers: Sequence[str],
+) -> list[str]:
     """A line for each runtime that breaks a row of the ledger, or the one line UNSPECIFIED.  `invalid` is the JSON path
-    of the value for which a refusal is owed."""
+    of the value for which a refusal is owed; `answers` are what the runtimes gave."""
     lines: dict[str, None] = {}
     for difference in found:
-        for runtime, value in zip(runtimes, difference.values, strict=True):
-            for row, why in _broken(difference, value, config, invalid):
+        for runtime, value, answer in zip(runtimes, difference.values, answers, strict=True):
+            for row, why in _broken(difference, value, config, invalid, answer):
                 lines[f"{runtime} breaks {row}: {why}"] = None
     return list(lines) or [UNSPECIFIED]
 
 
-def _broken(difference: Difference, value: str, config: Document, invalid: str | None) -> Iterator[tuple[str, str]]:
+def _broken(
+    difference: Difference, value: str, config: Document, invalid: str | None, answer: str
+) -> Iterator[tuple[str, str]]:
     if difference.kind == identity.ANSWER:
         if value in (CRASHED, HUNG):
             yield "runtime/create/11" if invalid else "runtime/create/7", value
@@ -36,7 +44,7 @@ def _broken(difference: Difference, value: str, config: Document, invalid: str |
             yield INVALID, f"accepted, although {invalid} is not valid"
         # A refusal of what is valid breaks nothing by itself: config/valid-values/3, a subset may be supported.
     elif difference.kind == identity.LEFT and value != "nothing":
-        yield ERRORS if invalid else "runtime/delete/7", f"{value} left behind"
+        yield ("runtime/delete/7" if answer == ACCEPTED else ERRORS), f"{value} left behind"
     elif difference.kind == identity.REPORT and invalid is None:
         owed = expected(difference.where, config)
         if owed is not None and not re.fullmatch(owed[1], value):

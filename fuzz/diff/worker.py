@@ -51,17 +51,14 @@ class Stop(BaseException):
     """The time is up in the middle of a chunk.  (Hypothesis passes on what is no Exception.)"""
 
 
-def open_bench(order: Order, stack: contextlib.ExitStack, end: float) -> Bench:
+def open_bench(order: Order, stack: contextlib.ExitStack) -> Bench:
     """The runtimes of a lane, in a view of cgroups that suits them all."""
     session = Session(order.runtimes[0], order.workdir, order.timeout, os.environ.get(VIEW_ENV))
     stack.callback(session.close)
 
-    def over() -> bool:
-        return time.monotonic() > end
-
     def look() -> Bench:
         places = [Place(session, path, number, order.timeout) for number, path in enumerate(order.runtimes)]
-        return Bench(places, base(), over)
+        return Bench(places, base())
 
     bench = look()
     if not bench.sane() and cgroups.read_view().mode == "hybrid":  # crun refuses hybrid hosts
@@ -80,7 +77,7 @@ def search(order: Order, number: int, voice: Voice) -> int:
     corpus = Corpus(database)
     kept = Archive(order.directory)
     with contextlib.ExitStack() as stack:
-        bench = open_bench(order, stack, time.monotonic() + order.budget)
+        bench = open_bench(order, stack)
         told = 0
 
         def tell(**entry: Any) -> None:
@@ -105,6 +102,7 @@ def search(order: Order, number: int, voice: Voice) -> int:
         for divergence in bench.settle():
             voice.say(divergence=divergence)
         begun = time.monotonic()
+        bench.deadline = begun + order.budget
         chunk = order.chunk + number
         with contextlib.suppress(Stop):
             for entry in corpus.learn()[number :: order.workers]:
@@ -128,7 +126,7 @@ def replay(order: Order, voice: Voice) -> int:
     divergence = archive.read(order.replay)
     wanted = (divergence["kind"], divergence["where"])
     with contextlib.ExitStack() as stack:
-        bench = open_bench(order, stack, float("inf"))
+        bench = open_bench(order, stack)
         bench.settle()
         plain = not divergence["features"]
         for _ in range(REPLAYS):

@@ -24,8 +24,8 @@ start) "$REAL" "$@" 2>/dev/null; "$REAL" --root "$ROOT" state "$ID" >/dev/null; 
     "no-hostname": """case $COMMAND in run) shift 3; B=$2
 sed 's/"hostname": "[^"]*"/"hostname": "other"/' "$B/config.json" > "$B/c" && mv "$B/c" "$B/config.json"
 exec "$REAL" --root "$ROOT" run "$@";; esac""",
-    "no-umask": """case $COMMAND in run|create) shift 3; B=$2
-sed 's/"umask": [0-9]*/"umask": 18/' "$B/config.json" > "$B/c" && mv "$B/c" "$B/config.json"
+    "other-oom-score": """case $COMMAND in run|create) shift 3; B=$2
+sed 's/"oomScoreAdj": [0-9-]*/"oomScoreAdj": 777/' "$B/config.json" > "$B/c" && mv "$B/c" "$B/config.json"
 exec "$REAL" --root "$ROOT" $COMMAND "$@";; esac""",
 }
 

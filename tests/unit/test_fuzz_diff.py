@@ -111,15 +111,23 @@ def test_what_differs() -> None:
 def test_the_first_is_judged_wrong(
     difference: Difference, config: dict[str, Any], invalid: str | None, row: str
 ) -> None:
-    (line,) = judge.judge([difference], config, invalid, ["A", "B"])
+    (line,) = judge.judge([difference], config, invalid, ["A", "B"], [ACCEPTED, ACCEPTED])
     assert line.startswith(f"A breaks {row}: ")
     assert row in ledger.load()
 
 
+def test_what_a_refusal_leaves_breaks_another_row() -> None:
+    left = Difference("left behind", "", ("cgroup", "nothing"))
+    (line,) = judge.judge([left], base(), None, ["A", "B"], [REFUSED, ACCEPTED])
+    assert line.startswith("A breaks runtime/errors/1: ")
+
+
 def test_what_is_not_known_is_not_judged() -> None:
-    assert judge.judge([Difference("report", "dumpable", ("0", "1"))], base(), None, ["A", "B"]) == [judge.UNSPECIFIED]
+    assert judge.judge(
+        [Difference("report", "dumpable", ("0", "1"))], base(), None, ["A", "B"], [ACCEPTED, REFUSED]
+    ) == [judge.UNSPECIFIED]
     refused = Difference("answer", "", ("accepted", "refused"))
-    assert judge.judge([refused], base(), None, ["A", "B"]) == [judge.UNSPECIFIED]
+    assert judge.judge([refused], base(), None, ["A", "B"], [ACCEPTED, REFUSED]) == [judge.UNSPECIFIED]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +166,7 @@ class Played:
 
 def bench(*broken: str | None) -> Bench:
     places: list[Any] = [Played(str(number), name) for number, name in enumerate(broken)]
-    return Bench(places, base(), lambda: False)
+    return Bench(places, base())
 
 
 def test_a_divergence_is_found_once_and_made_small() -> None:
