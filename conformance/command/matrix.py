@@ -19,7 +19,7 @@ DIRECTORY = "seatrial-matrix"
 # What --preset stands for.  Under software emulation the whole suite takes more than an hour in a machine: a cell of
 # the reference matrix runs one part of REFERENCE_PARTS, each day another (docs/matrix.md).
 KERNELS = "5.10,6.1,6.12,7.2"
-REFERENCE_PARTS = 24
+REFERENCE_PARTS = 32
 # Cases that wait, and the time that the harness itself takes, beside one invocation of the runtime.
 SILENT_INVOCATIONS = 7
 AXES = ("kernel", "cgroup", "mask", "runtime")

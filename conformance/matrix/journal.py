@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,13 +59,16 @@ class Journal:
         """The evidence of these cases, recorded as a path in a machine below `prefix`, is below `directory` now, or
         nowhere."""
         with self._lock:
+            moved = {}
             for case in cases:
                 result = self.done.get(case)
                 if result is None or not result.evidence or not result.evidence.startswith(f"{prefix}/"):
                     continue
                 path = os.path.join(directory, result.evidence.removeprefix(f"{prefix}/"))
-                self.done[case] = replace(result, evidence=path if os.path.isdir(path) else None)
-                self._append(self.done[case].line())
+                moved[case] = replace(result, evidence=path if os.path.isdir(path) else None)
+            if moved:
+                self.done |= moved
+                self._rewrite(moved)
 
     def run(self, planned: int) -> Run | None:
         """All of it as one run, None before its first stamp.  It has an end when nothing is missing."""
@@ -86,6 +89,17 @@ class Journal:
         if any(run.cut for run in runs):  # take the half line away, or the next would be added to it
             with open(self.path, "r+b") as file:
                 file.truncate(file.read().rfind(b"\n") + 1)
+
+    def _rewrite(self, changed: Mapping[str, CaseResult]) -> None:
+        """Put these results into the file in place of what it says of their cases."""
+        with open(self.path, encoding="utf-8") as file:
+            lines = file.readlines()
+        with open(f"{self.path}.new", "w", encoding="utf-8") as file:
+            for line in lines:
+                entry = json.loads(line)
+                new = changed.get(entry["case"]) if entry["kind"] == "result" else None
+                file.write(line if new is None else new.line() + "\n")
+        os.replace(f"{self.path}.new", self.path)
 
     def _write(self, entry: dict[str, Any]) -> None:
         self._append(json.dumps(entry))

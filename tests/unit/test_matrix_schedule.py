@@ -227,7 +227,8 @@ def test_journal_is_a_results_file(tmp_path: Path, pool: FragilePool) -> None:
     done.run(lambda: pool, 1)
     path = tmp_path / "6.1-v2-seatrial-runtime.jsonl"
     (run,) = read_file(str(path))
-    assert {result.outcome for result in run.results} == {"passed", "failed"}
+    assert [result.outcome for result in run.results] == ["passed", "failed"]
+    assert run.results[1].evidence == done.runs()[0].results[1].evidence
     entries = [json.loads(line) for line in path.read_text().splitlines()]
     assert [entry["case"] for entry in entries if entry["kind"] == "start"] == [case.id for case in cases("a", "fail")]
 
