@@ -43,5 +43,5 @@ class CriuOptions(Record):
     lsm_profile: str = ""  # "apparmor:PROFILE" or "selinux:LABEL", on restore
     lsm_mount_context: str = ""
     manage_cgroups_mode: str = ""  # "soft" (also ""), "full", "strict", "ignore"
-    network_lock: str = ""  # "iptables", "nftables", "skip": what keeps packets away meanwhile; "": CRIU's own
+    network_lock: str = ""  # "iptables", "nftables", "skip": what keeps packets away meanwhile; "": what there is
     criu: str = "criu"  # the program: a path, or a name to look up in PATH

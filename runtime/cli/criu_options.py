@@ -43,7 +43,7 @@ options:
   --empty-ns network         leave what is in the network namespace alone; that is always so
   --auto-dedup               remove pages from images that others replace, or that have been restored
   --lazy-pages               move memory pages when they are needed, by userfaultfd
-  --network-lock METHOD      iptables (default), nftables or skip: what holds packets back meanwhile
+  --network-lock METHOD      iptables (default, where it is), nftables or skip: what holds packets back meanwhile
 """
 
 _DEFAULT_IMAGES = "checkpoint"

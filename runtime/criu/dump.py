@@ -9,7 +9,7 @@ from seatrial.runtime.config import Config
 from seatrial.runtime.criu import messages
 from seatrial.runtime.criu.image import DESCRIPTORS_FILE, Directory, Record, parent_directory
 from seatrial.runtime.criu.mounts import MountEntry, external_mounts, parse_mountinfo
-from seatrial.runtime.criu.options import EXTERNAL_NAMESPACES, common, in_foreign_cgroup, log_path
+from seatrial.runtime.criu.options import EXTERNAL_NAMESPACES, common, in_foreign_cgroup, log_path, network_lock
 from seatrial.runtime.criu.report import failure
 from seatrial.runtime.criu.service import Service, check_features, check_version, version_text
 from seatrial.runtime.errors import CriuError, StateError, SyscallError, UsageError
@@ -53,6 +53,8 @@ class Dump:
             parent_directory(options.images_directory, options.parent_image)
         self._check_status_fd()
         version = check_version(options.criu, self.log)
+        if lock := network_lock(options, version, os.environ.get("PATH", "")):
+            chosen["network_lock"] = lock
         features = tuple(
             name for name, wanted in (("mem_track", options.pre_dump), ("lazy_pages", options.lazy_pages)) if wanted
         )

@@ -23,7 +23,7 @@ from seatrial.runtime.criu.inherit import (
     veth_pairs,
 )
 from seatrial.runtime.criu.mounts import cgroup_binds, key_of, sources, usual_keys
-from seatrial.runtime.criu.options import common, log_path
+from seatrial.runtime.criu.options import common, log_path, network_lock
 from seatrial.runtime.criu.report import failure
 from seatrial.runtime.criu.root import NAME, bind_root, in_new_mounts
 from seatrial.runtime.criu.service import Service, check_features, check_version
@@ -85,7 +85,9 @@ class Restoration:
         images = open_image(options.images_directory)
         work: Directory | None = None
         try:
-            check_version(options.criu, self.log)
+            version = check_version(options.criu, self.log)
+            if lock := network_lock(options, version, os.environ.get("PATH", "")):
+                chosen["network_lock"] = lock
             if options.lazy_pages:
                 check_features(options.criu, ("lazy_pages",))
             keys = self._check(images, chosen)

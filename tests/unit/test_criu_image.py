@@ -11,7 +11,7 @@ from seatrial.runtime.checkpoint import CriuOptions
 from seatrial.runtime.config import Config, IDMap, Mount, Namespace, Process, TimeOffset
 from seatrial.runtime.criu.compare import compare
 from seatrial.runtime.criu.image import CONTAINER_FILE, Directory, Record, open_image, parent_directory
-from seatrial.runtime.criu.options import common, in_foreign_cgroup, log_path
+from seatrial.runtime.criu.options import common, in_foreign_cgroup, log_path, network_lock
 from seatrial.runtime.criu.programs import check, mapped
 from seatrial.runtime.errors import ConfigError, CriuError, SyscallError, UsageError
 from seatrial.runtime.mount_options import MS_BIND, MS_RDONLY
@@ -209,12 +209,11 @@ def test_pipe_in_the_place_of_a_program(tmp_path: os.PathLike[str]) -> None:
 
 
 def test_common_options() -> None:
-    options = CriuOptions(images_directory="/i", tcp_established=True, empty_namespaces=0x40000000, network_lock="skip")
+    options = CriuOptions(images_directory="/i", tcp_established=True, empty_namespaces=0x40000000)
     chosen = common(options, config())
     assert chosen["tcp_established"] is True
     assert chosen["file_locks"] is False
     assert chosen["empty_ns"] == 0x40000000
-    assert chosen["network_lock"] == 3
     assert chosen["manage_cgroups_mode"] == 3  # soft
     assert chosen["config_file"] == "/etc/criu/runc.conf"
 
@@ -231,6 +230,17 @@ def test_wrong_modes() -> None:
         common(CriuOptions(images_directory="/i", manage_cgroups_mode="hard"), config())
     with pytest.raises(UsageError, match="nftables"):
         common(CriuOptions(images_directory="/i", network_lock="door"), config())
+
+
+def test_network_lock_without_iptables(tmp_path: os.PathLike[str]) -> None:
+    plain, asked = CriuOptions(images_directory="/i"), CriuOptions(images_directory="/i", network_lock="skip")
+    nowhere, there = f"{tmp_path}/none", f"{tmp_path}/none:{tmp_path}"
+    with open(os.path.join(tmp_path, "iptables-restore"), "w") as file:
+        os.fchmod(file.fileno(), 0o755)
+    assert network_lock(asked, (3, 15, 0), nowhere) == 3
+    assert network_lock(plain, (3, 17, 1), there) == 0
+    assert network_lock(plain, (3, 17, 1), nowhere) == 2
+    assert network_lock(plain, (3, 16, 1), nowhere) == 0
 
 
 def test_annotation_names_the_configuration_file() -> None:
