@@ -23,6 +23,7 @@ PACKAGES = (
     "runc",
     "crun",
     "criu",
+    "iptables",  # by which CRIU before 4 keeps packets away during a dump
     "util-linux",
     "mount",
 )
