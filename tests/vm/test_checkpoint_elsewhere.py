@@ -45,7 +45,9 @@ def blueprint(runtime: str) -> Blueprint:
     for program in NEEDED:
         if shutil.which(program, path=path) is None:
             pytest.skip(f"program:{program}: not installed")
-    wanted = Blueprint(kernel="6.1", cgroup="v1", memory=512, setup="modprobe -qa nf_tables veth xt_mark nft_compat || true")
+    wanted = Blueprint(
+        kernel="6.1", cgroup="v1", memory=512, setup="modprobe -qa nf_tables veth xt_mark nft_compat || true"
+    )
     if runtime == machines.RUNTIME:
         layers = {"harness": machines.layer()}
         wanted = replace(wanted, image=machines.image(), layers=layers, setup=machines.setup())
