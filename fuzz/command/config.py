@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         for target in chosen:
             print(f"{target.name:<16}{target.about}")
         return outcome.CLEAN
+    build.check_hypothesis()
     if any(target.native for target in chosen):
         build.check_source()
         build.check_clang()

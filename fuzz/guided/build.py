@@ -34,7 +34,7 @@ CFLAGS = (
     "-std=gnu11 -Wall -Wextra -Werror"
 )
 ENGINE = "-fsanitize=fuzzer"
-CLANG_HINT = "the targets in C need clang with its run-time library: apt-get install clang libclang-rt-14-dev"
+CLANG_HINT = "the targets in C need clang with its run-time library: apt-get install clang libclang-rt-dev"
 ATHERIS_HINT = "the targets in Python need atheris: pip install --group fuzz, or pip install atheris"
 
 
@@ -58,6 +58,14 @@ def check_atheris() -> None:
 
     if importlib.util.find_spec("atheris") is None:
         raise EnvironmentProblem(ATHERIS_HINT)
+
+
+def check_hypothesis() -> None:
+    """EnvironmentProblem where Hypothesis, which draws first inputs, is not installed."""
+    import importlib.util
+
+    if importlib.util.find_spec("hypothesis") is None:
+        raise EnvironmentProblem("first inputs are drawn by Hypothesis: pip install 'seatrial[fuzz]'")
 
 
 def check_source() -> None:

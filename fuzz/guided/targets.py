@@ -15,7 +15,7 @@ class Target:
     about: str
     dictionary: str  # fuzz/targets/seeds.py writes it
     native: bool = False
-    smoke: float = 60.0
+    smoke: float = 120.0
     # For a native target, the bug: a file of native/executor, a text that occurs once in it, and what it becomes.
     plant: tuple[str, str, str] = ("", "", "")
 
@@ -23,7 +23,7 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target("loader", "the JSON reader and writer", "config"),
+        Target("loader", "the JSON reader and writer", "json"),
         Target("converter", "config.json to the configuration model", "config"),
         Target("compiler", "configuration to plan, encoded and decoded", "config"),
         Target("seccomp", "seccomp profiles to BPF", "config"),

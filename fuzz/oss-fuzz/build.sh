@@ -12,7 +12,9 @@ finish() { # TARGET DICTIONARY
     cp "$BUILD/dictionaries/$2.dict" "$OUT/$1.dict"
 }
 
-for target in loader converter compiler seccomp; do
+compile_python_fuzzer fuzz/targets/loader.py
+finish loader json
+for target in converter compiler seccomp; do
     compile_python_fuzzer "fuzz/targets/$target.py"
     finish "$target" config
 done

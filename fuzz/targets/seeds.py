@@ -31,6 +31,11 @@ BASE: dict[str, Any] = {
     "root": {"path": "rootfs"},
     "linux": {"namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]},
 }
+# Escapes in every sort of string, so that other characters are one mutation away.
+ESCAPES = (
+    r'{"ociVersion":"1.0.2","process":{"args":["\u0010","\u0001"],"cwd":"/\u0010","env":["A=\u0001"]},"hostname":"\u0100",'
+    r'"root":{"path":"rootfs"},"linux":{"namespaces":[{"type":"uts"},{"type":"mount"}],"maskedPaths":["/\u0010"]}}'
+)
 JSON_WORDS = ["null", "true", "false", "\\u0000", "\\ud800", "\\udfff", "1e999", "-1", "4294967296", "{}", "[]", '":']
 
 
@@ -120,12 +125,15 @@ def main() -> None:
         if len(data) < 4096:
             corpora.add("loader", data)
 
+    corpora.add("compiler", ESCAPES.encode())
+    corpora.add("loader", b'{"a":["\\ud83d\\ude00",{"b":1,"c":"\\u00e9"}],"d":-1.5e3}')
     valid()
     profiles()
     hostile()
     dictionaries = os.path.join(directory, "dictionaries")
     names = sorted(words(schema.CONFIG)) + JSON_WORDS
     write_dictionary(os.path.join(dictionaries, "config.dict"), [name.encode() for name in names])
+    write_dictionary(os.path.join(dictionaries, "json.dict"), [word.encode() for word in JSON_WORDS])
     options = [*mount_options.known(), ",", "size=1k", "mode=755"]
     write_dictionary(os.path.join(dictionaries, "mount_options.dict"), [name.encode() for name in options])
     codes = [code.to_bytes(4, "little") for _, code, _, _ in operations.OPERATIONS]

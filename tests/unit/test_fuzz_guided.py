@@ -72,9 +72,15 @@ def test_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_missing_atheris_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "atheris" else name)
     assert cli.main(["fuzz", "config", "--target", "loader"]) == 2
     assert "pip install atheris" in capsys.readouterr().err
+
+
+def test_missing_hypothesis_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cli.main(["fuzz", "config", "--target", "loader"]) == 2
+    assert "seatrial[fuzz]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
