@@ -133,11 +133,14 @@ class Directory:
 
 
 def parent_directory(images: str, parent: str) -> None:
-    """Check the image before this one.  Raises CriuError unless it is a directory, relative to the images."""
+    """Check the image before this one.  Raises CriuError unless it is a directory, relative to the images.
+
+    The directory of the images itself is perhaps still to be made: `..` then leads out of its name.
+    """
     if os.path.isabs(parent):
         raise CriuError(f"the parent image {parent} is an absolute path", "it is relative to the images directory")
     path = os.path.join(images, parent)
-    if not os.path.isdir(path):
+    if not os.path.isdir(path if os.path.isdir(images) else os.path.normpath(path)):
         raise CriuError(f"the parent image {path} is not a directory")
 
 

@@ -87,6 +87,7 @@ def test_parent(tmp_path: os.PathLike[str]) -> None:
     os.makedirs(os.path.join(tmp_path, "before"))
     images = os.path.join(tmp_path, "images")
     parent_directory(images, "../before")
+    parent_directory(os.path.join(tmp_path, "to-be-made"), "../before")
     with pytest.raises(CriuError, match="not a directory"):
         parent_directory(images, "../none")
     with pytest.raises(CriuError, match="absolute"):
