@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
+from typing import TYPE_CHECKING
 
 from seatrial.conformance.errors import EnvironmentProblem
 
+if TYPE_CHECKING:
+    from hypothesis.database import ExampleDatabase
+
 REDIS = ("redis://", "rediss://", "unix://")
+
+
+def need_hypothesis() -> None:
+    """EnvironmentProblem unless Hypothesis is installed: it chooses what is tried."""
+    from importlib.util import find_spec
+
+    if find_spec("hypothesis") is None:
+        raise EnvironmentProblem("this needs Hypothesis: pip install 'seatrial[fuzz]'")
 
 
 def open_database(name: str | None) -> ExampleDatabase | None:
@@ -16,6 +27,8 @@ def open_database(name: str | None) -> ExampleDatabase | None:
     if name is None:
         return None
     if not name.startswith(REDIS):
+        from hypothesis.database import DirectoryBasedExampleDatabase
+
         return DirectoryBasedExampleDatabase(name)
     try:
         from hypothesis.extra.redis import RedisExampleDatabase

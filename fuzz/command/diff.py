@@ -54,12 +54,14 @@ def run(options: argparse.Namespace) -> int:
     import random
 
     from seatrial.conformance.airlock.inside import converse
+    from seatrial.fuzz.database import need_hypothesis
     from seatrial.fuzz.diff import baseline
     from seatrial.fuzz.diff.archive import Archive
     from seatrial.fuzz.diff.worker import Order
 
     if os.geteuid() != 0:
         raise EnvironmentProblem("comparing needs root: the bundles' configs are for root")
+    need_hypothesis()
     known = baseline.read(options.baseline) if options.baseline else {}
     directory = os.path.abspath(options.directory)
     archive = Archive(directory)

@@ -46,10 +46,13 @@ def run(options: argparse.Namespace) -> int:
 
     from seatrial.conformance.airlock.inside import converse
     from seatrial.conformance.engine.session import resolve_runtime
+    from seatrial.fuzz.database import need_hypothesis
     from seatrial.fuzz.lifecycle.worker import Order
 
     if os.geteuid() != 0:
         raise EnvironmentProblem("lifecycles need root: they watch what stays on the host")
+    if not options.replay:
+        need_hypothesis()
     seed = random.randrange(1 << 31) if options.seed is None else options.seed
     database = options.database
     if database is not None and "://" not in database:

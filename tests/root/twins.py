@@ -19,8 +19,9 @@ BUGS = {
 start) "$REAL" "$@" 2>/dev/null; "$REAL" --root "$ROOT" state "$ID" >/dev/null; exit;; esac""",
     "deletes-what-runs": 'case $COMMAND in delete) shift 3; exec "$REAL" --root "$ROOT" delete --force "$ID";; esac',
     "leaves-a-process": "case $COMMAND in delete) setsid sleep 300 >/dev/null 2>&1 & ;; esac",
-    "does-not-kill": 'case $COMMAND in kill) exec "$REAL" --root "$ROOT" state "$ID" >/dev/null;; esac',
-    "says-running": """case $COMMAND in state) "$REAL" "$@" | sed 's/"stopped"/"running"/'; exit;; esac""",
+    "does-not-kill": 'case $COMMAND in kill) exec "$REAL" --root "$ROOT" kill "$4" CONT;; esac',
+    "hides-pauses": """case $COMMAND in state) "$REAL" "$@" >"$0.$$"; status=$?
+sed 's/"paused"/"running"/' "$0.$$"; rm "$0.$$"; exit $status;; esac""",
     "no-hostname": """case $COMMAND in run) shift 3; B=$2
 sed 's/"hostname": "[^"]*"/"hostname": "other"/' "$B/config.json" > "$B/c" && mv "$B/c" "$B/config.json"
 exec "$REAL" --root "$ROOT" run "$@";; esac""",
