@@ -175,3 +175,22 @@ def test_a_target_that_finds_nothing_planted_is_red(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(HarnessBug, match="no coverage"):
         config._one(Deaf("", "", ""), targets.TARGETS["loader"], 1)
+
+
+@pytest.mark.slow
+def test_oss_fuzz_project_builds_here(tmp_path: os.PathLike[str]) -> None:
+    """Without a container: every target runs, and has first inputs and a dictionary beside it."""
+    for target in targets.TARGETS.values():
+        usable(target)
+    script = os.path.join(ROOT, "fuzz", "oss-fuzz", "local.sh")
+    environment = {**os.environ, "PYTHON": sys.executable}
+    done = subprocess.run(
+        ["bash", script, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in targets.TARGETS:
+        beside = {f"{name}.dict", f"{name}_seed_corpus.zip"}
+        assert beside <= set(os.listdir(tmp_path))
+        ran = subprocess.run([os.path.join(tmp_path, name), "-runs=5"], capture_output=True, text=True, timeout=300)
+        assert ran.returncode == 0, ran.stderr
+        assert search.read(ran.stderr).executions >= 5, ran.stderr
