@@ -33,6 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add("--seed", type=int, default=None, help="the same choices again (default: new ones each time)")
     add("--database", metavar="WHERE", help="Hypothesis' example database: a directory or redis://..., to be shared")
     add("--directory", metavar="DIR", default=DIRECTORY, help=f"where scripts are saved (default: {DIRECTORY})")
+    add("-x", "--exitfirst", action="store_true", help="end at the first finding")
     add("--replay", metavar="FILE", help="play a saved script instead")
     add("--repeat", type=arguments.positive, default=1, metavar="N", help="play it N times (with --replay)")
     add("--cgroup-view", choices=("auto", "host", "v1", "v2", "hybrid"), default="auto", help="as for check")
@@ -68,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
         database=database,
         replay=None if options.replay is None else _read(options.replay),
         repeat=options.repeat,
+        first=options.exitfirst,
     )
     tally = Tally(order.runtime, os.path.abspath(options.directory))
     begin = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class Hunt:
     patience: float  # seconds for shrinking one violation
     known: set[str] = field(default_factory=set)
     best: dict[str, tuple[list[Step], Violation]] = field(default_factory=dict)
+    stop: str | None = None  # a file: when it is there, nothing new is begun
     target: str | None = None
     shrink_until: float = 0.0
     examples: int = 0
@@ -51,7 +53,9 @@ class Hunt:
 
     def over(self) -> bool:
         """Whether the time is up: of the whole, or for the violation at hand."""
-        return time.monotonic() > (self.deadline if self.target is None else self.shrink_until)
+        if self.target is not None:
+            return time.monotonic() > self.shrink_until
+        return time.monotonic() > self.deadline or (self.stop is not None and os.path.exists(self.stop))
 
     def aim(self) -> str | None:
         """Begin with no violation in view; the one that was, which is known from now on."""

@@ -44,6 +44,7 @@ class Order:
     database: str | None = None
     replay: str | None = None
     repeat: int = 1
+    first: bool = False  # end at the first finding
 
 
 def search(order: Order, number: int, voice: Voice) -> int:
@@ -57,7 +58,7 @@ def search(order: Order, number: int, voice: Voice) -> int:
     try:
         stage = Stage(session)
         patience = max(LEAST_SHRINKING, order.budget * SHRINKING)
-        hunt = machine.Hunt(stage, end, patience)
+        hunt = machine.Hunt(stage, end, patience, stop=os.path.join(order.workdir, "stop"))
         chunk = 0
         while not hunt.over():
             seen = hunt.examples, hunt.steps, stage.commands
@@ -67,6 +68,8 @@ def search(order: Order, number: int, voice: Voice) -> int:
             voice.say(examples=done[0], steps=done[1], commands=done[2])
             if found is not None:
                 steps, violation = found
+                if order.first and hunt.stop is not None:
+                    open(hunt.stop, "wb").close()
                 steps = shorten(stage, steps, violation.identity)
                 hits = sum(_violates(stage, steps, violation.identity) for _ in range(AGAIN))
                 voice.say(finding=_finding(violation, steps), reproduced=hits, tries=AGAIN)

@@ -29,7 +29,7 @@ def seatrial(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 )
 def test_a_twin_is_found(bug: str, said: str, tmp_path: Path) -> None:
     words = ("--runtime", twin(tmp_path, bug), "--seed", "5", "-n", "2", "--directory", str(tmp_path / "found"))
-    done = seatrial("fuzz", "lifecycle", *words, "--budget", "45s", cwd=tmp_path)
+    done = seatrial("fuzz", "lifecycle", *words, "--budget", "60s", "-x", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert said in done.stdout
     scripts = sorted((tmp_path / "found").glob("*.sh"), key=lambda path: len(path.read_text()))
