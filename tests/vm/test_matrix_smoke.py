@@ -45,7 +45,9 @@ def matrix(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_tenth_of_the_suite_passes_on_real_controllers(kernel: str, tmp_path: Path) -> None:
     report = tmp_path / "results.jsonl"
-    done = matrix(tmp_path, "--kernel", kernel, "--spread", "10", "--report", f"json={report}")
+    done = matrix(
+        tmp_path, "--kernel", kernel, "--spread", "10", "--round", "0", "--timeout", "240", "--report", f"json={report}"
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     entries = [json.loads(line) for line in report.read_text().splitlines()]
     (stamp,) = [entry for entry in entries if entry["kind"] == "stamp"]
