@@ -57,6 +57,6 @@ $(VENV)/.installed: $(SETUP) $(NATIVE)
 	touch $@
 
 clean:
-	rm -rf $(VENV) .tox build dist native/bin native/build native/*.so seatrial-evidence seatrial-results
+	rm -rf $(VENV) .tox build dist native/bin native/build native/*.so seatrial-evidence seatrial-results seatrial-fuzz
 	rm -rf *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
