@@ -24,7 +24,7 @@ def seatrial(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ("deletes-what-runs", "delete of a container that is"),
         ("leaves-a-process", "left behind: process"),
         ("does-not-kill", "kill does not end the process"),
-        ("hides-pauses", "but state is ok:running"),
+        ("hides-pauses", "ok:running"),
     ],
 )
 def test_a_twin_is_found(bug: str, said: str, tmp_path: Path) -> None:
