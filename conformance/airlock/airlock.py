@@ -21,7 +21,7 @@ import sys
 from dataclasses import asdict, dataclass
 
 from seatrial.conformance.airlock import confine
-from seatrial.conformance.airlock.subtree import PREFIX, Subtree, sweep_stale
+from seatrial.conformance.airlock.subtree import Subtree, name_for, sweep_stale
 from seatrial.conformance.engine import interpreter, needs
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.verdict import outcome
@@ -79,7 +79,7 @@ def janitor(request: Request) -> int:
         signal.signal(number, signal.SIG_IGN)  # only the lifeline ends us: cleaning up must not be interrupted
     syscall.prctl(syscall.PR_SET_CHILD_SUBREAPER, 1)  # init inside is ours to reap when the doorkeeper dies first
     sweep_stale()
-    subtree = Subtree(f"{PREFIX}{os.getpid()}")
+    subtree = Subtree(name_for(os.getpid()))
     try:
         mode = confine.choose(request.view)
         child = os.fork()

@@ -136,8 +136,16 @@ def remove(path: str, seconds: float = REMOVE_SECONDS) -> bool:
     return True
 
 
+def name_for(pid: int) -> str:
+    """The name of the subtree of a harness process: its pid, and the pid namespace in which that means something."""
+    return f"{PREFIX}{pid}-{os.stat('/proc/self/ns/pid').st_ino}"
+
+
 def stale() -> list[str]:
-    """The subtrees of harness processes that no longer exist (killed before they could clean up)."""
+    """The subtrees of harness processes that no longer exist (killed before they could clean up).
+
+    Those of other pid namespaces (in a container that sees the same hierarchies) are not ours to judge.
+    """
     found = []
     for hierarchy in hierarchies():
         try:
@@ -145,8 +153,8 @@ def stale() -> list[str]:
         except OSError:
             continue
         for name in names:
-            number = name.removeprefix(PREFIX)
-            if name.startswith(PREFIX) and number.isdigit() and not os.path.exists(f"/proc/{number}"):
+            number = name.removeprefix(PREFIX).partition("-")[0]
+            if number.isdigit() and name == name_for(int(number)) and not os.path.exists(f"/proc/{number}"):
                 found.append(os.path.join(hierarchy.own, name))
     return found
 

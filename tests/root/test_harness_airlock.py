@@ -163,3 +163,20 @@ def test_check_reports_findings_for_a_runtime_that_does_nothing(tmp_path: Path) 
     assert "reproduced" in again.stdout
     assert surroundings()["mounts"] == before["mounts"]
     assert surroundings()["run"] == before["run"]
+
+
+def test_subtrees_of_other_pid_namespaces_are_spared() -> None:
+    """A pid says nothing about a harness in a container that sees the same hierarchies."""
+    dead = subprocess.Popen(["/bin/true"])
+    dead.wait()
+    ours, theirs = subtree.name_for(dead.pid), f"{subtree.PREFIX}{dead.pid}-1"
+    made = [os.path.join(root, name) for root in roots() for name in (ours, theirs)]
+    for path in made:
+        os.mkdir(path)
+    try:
+        subtree.sweep_stale()
+        assert [path for path in made if os.path.exists(path)] == [path for path in made if path.endswith(theirs)]
+    finally:
+        for path in made:
+            if os.path.exists(path):
+                os.rmdir(path)

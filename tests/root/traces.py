@@ -17,7 +17,7 @@ def roots() -> list[str]:
 
 def mine(pid: int) -> list[str]:
     """The cgroups of the janitor with that pid."""
-    return [path for root in roots() if os.path.exists(path := os.path.join(root, f"{subtree.PREFIX}{pid}"))]
+    return [path for root in roots() if os.path.exists(path := os.path.join(root, subtree.name_for(pid)))]
 
 
 def alive(pid: int) -> bool:
