@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from seatrial.conformance.errors import EnvironmentProblem, Finding
@@ -62,3 +63,8 @@ def begin(voice: Voice, work: Callable[[], int], name: str) -> int:
 def join(pids: Iterable[int]) -> int:
     """Wait for lanes; the worst of their exit statuses."""
     return max([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids], key=abs, default=outcome.CLEAN)
+
+
+def run(voice: Voice, workers: int, work: Callable[[int], int]) -> int:
+    """`work` with the numbers from 0 in as many lanes; the worst of their exit statuses."""
+    return join([begin(voice, partial(work, number), f"lane {number + 1}") for number in range(workers)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import Any
+from typing import Any, Self
 
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.native import syscall
@@ -41,20 +41,23 @@ class HostNetwork:
         return {entry["ifname"]: entry for entry in json.loads(self.ip("-json", "address"))}
 
 
-class OtherNetwork:
-    """A network namespace that a process of ours keeps, with two devices of the names given, for containers to join."""
+class KeptNetwork:
+    """A network namespace that a process of ours keeps, as `script` (of sh) has made it, for containers to join."""
 
-    def __init__(self, name: str, peer: str) -> None:
-        script = f"ip link add {name} type veth peer name {peer} && echo ready && exec cat"
+    def __init__(self, script: str) -> None:
+        self._script = script
         self._keeper = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ["unshare", "--net", "sh", "-c", f"{script} && echo ready && exec cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
-    def __enter__(self) -> OtherNetwork:
+    def __enter__(self) -> Self:
         assert self._keeper.stdout is not None
         if self._keeper.stdout.readline() != "ready\n":
             self._keeper.communicate("")
-            raise EnvironmentProblem("cannot make a network namespace with devices")
+            raise EnvironmentProblem(f"cannot make a network namespace: {self._script}")
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -64,6 +67,13 @@ class OtherNetwork:
     def path(self) -> str:
         """For linux.namespaces[].path."""
         return f"/proc/{self._keeper.pid}/ns/net"
+
+
+class OtherNetwork(KeptNetwork):
+    """One with two devices of the names given."""
+
+    def __init__(self, name: str, peer: str) -> None:
+        super().__init__(f"ip link add {name} type veth peer name {peer}")
 
     def ip(self, *words: str) -> str:
         """As HostNetwork.ip."""

@@ -158,12 +158,7 @@ def main() -> int:
     voice = Voice(order.output, order.workdir)
     if order.replay is not None:
         return lanes.join([lanes.begin(voice, lambda: replay(order, voice), "replay")])
-    return lanes.join(
-        [
-            lanes.begin(voice, lambda number=number: search(order, number, voice), f"lane {number + 1}")  # type: ignore[misc]
-            for number in range(order.workers)
-        ]
-    )
+    return lanes.run(voice, order.workers, lambda number: search(order, number, voice))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from reachable import reachable_directory
 
 from seatrial.conformance import machines
 from seatrial.vm import cache
-from seatrial.vm.errors import InfrastructureError
 from seatrial.vm.image import base
 from seatrial.vm.kernel import kernel as kernels
 from seatrial.vm.machine import Blueprint, Machine
@@ -25,31 +23,11 @@ from seatrial.vm.qemu.pool import QemuPool, parts
 
 KERNEL = "6.1"
 PATIENCE = 900.0
-NEEDED = ("qemu-system-x86_64", "mmdebstrap", "mkfs.erofs", "apt-get", "dpkg-deb")
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # For containers and for CRIU; built in or a module.
 MODULES = (
     "overlay nf_tables veth tun loop fuse bridge unix_diag inet_diag tcp_diag udp_diag af_packet_diag netlink_diag"
 ).split()
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[QemuPool]:
-    for program in NEEDED:
-        if shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin") is None:
-            pytest.skip(f"program:{program}: not installed")
-    try:
-        parts(Blueprint(kernel=KERNEL))
-    except InfrastructureError as error:
-        pytest.skip(f"packages: {str(error).splitlines()[0]}")
-    with QemuPool() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def clone(pool: QemuPool) -> Iterator[Machine]:
-    with pool.boot(Blueprint(kernel=KERNEL, memory=512)) as machine:
-        yield machine
 
 
 SERVER = """

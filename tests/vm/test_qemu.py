@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from seatrial.vm import cache
-from seatrial.vm.errors import BootError, GuestError, InfrastructureError
+from seatrial.vm.errors import BootError, GuestError
 from seatrial.vm.machine import Blueprint, Machine
-from seatrial.vm.qemu.pool import QemuPool, parts
+from seatrial.vm.qemu.pool import QemuPool
 
 KERNEL = "6.1"
-NEEDED = ("qemu-system-x86_64", "mmdebstrap", "mkfs.erofs", "apt-get", "dpkg-deb")
 PATIENCE = 300.0
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[QemuPool]:
-    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
-    for program in NEEDED:
-        if shutil.which(program, path=path) is None:
-            pytest.skip(f"program:{program}: not installed")
-    try:
-        parts(Blueprint(kernel=KERNEL))
-    except InfrastructureError as error:
-        pytest.skip(f"packages: {str(error).splitlines()[0]}")
-    with QemuPool() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def clone(pool: QemuPool) -> Iterator[Machine]:
-    """A clone of a warm machine with cgroup v2."""
-    with pool.boot(Blueprint(kernel=KERNEL, memory=512)) as machine:
-        yield machine
 
 
 def shell(machine: Machine, script: str, stdin: bytes = b"") -> str:
