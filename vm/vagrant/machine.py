@@ -21,6 +21,7 @@ from seatrial.vm.qemu.machine import PANIC, identity
 from seatrial.vm.vagrant.environment import HOST, Environment
 
 AGENT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guest", "agent.py")
+RETRY = 1.0
 CONNECT_TIMEOUT = 180.0  # seconds for ssh, sudo and the start of python3; 2 on an idle machine under software emulation
 DIAGNOSE_TIMEOUT = 10.0
 # Reads the agent's source from standard input, of which the rest is the agent's.
@@ -57,10 +58,26 @@ class VagrantMachine(AgentMachine):
     def stamp(self) -> dict[str, Any]:
         return {"driver": "vagrant", **self.facts}
 
-    def attach(self) -> None:
-        """Start the agent and connect to it; BootError when the machine cannot be reached, InfrastructureError when it
-        has no python3, or no sudo that asks nothing."""
+    def attach(self, patience: float = 0.0) -> None:
+        """Start the agent and connect to it, again for `patience` seconds while that fails; BootError when the machine
+        cannot be reached, InfrastructureError when it has no python3, or no sudo that asks nothing."""
         self.config = self.environment.ssh_config()
+        end = time.monotonic() + patience
+        while True:
+            try:
+                self._connect()
+                return
+            except (LostError, TimeoutError, OSError) as error:
+                self._hang_up()
+                said = self._said()
+                if any(word in said for word in ("sudo:", "python3:", "SyntaxError", "ImportError")):
+                    raise InfrastructureError(f"the box cannot run the agent: {said}") from error
+                if time.monotonic() > end:
+                    reason = self.diagnose(said or "ssh gives no answer")
+                    raise BootError("the machine cannot be reached", reason) from error
+            time.sleep(RETRY)  # a machine that went back to a snapshot may refuse its first connections
+
+    def _connect(self) -> None:
         with open(AGENT, "rb") as file:
             source = file.read()
         starter = shlex.quote(STARTER.format(length=len(source)))
@@ -71,18 +88,11 @@ class VagrantMachine(AgentMachine):
         end = theirs.fileno()
         self.process = subprocess.Popen(argv, stdin=end, stdout=end, stderr=self._complaints)
         theirs.close()
-        try:
-            ours.sendall(source)
-            self.connection = Connection(ours)
-            self.facts["guest"] = self.connection.ready(CONNECT_TIMEOUT)
-            self.facts["release"] = self.facts["guest"]["release"]
-            self.connection.greet(CONNECT_TIMEOUT, identity())
-        except (LostError, TimeoutError, OSError) as error:
-            self._hang_up()
-            said = self._said()
-            if any(word in said for word in ("sudo:", "python3:", "SyntaxError", "ImportError")):
-                raise InfrastructureError(f"the box cannot run the agent: {said}") from error
-            raise BootError("the machine cannot be reached", self.diagnose(said or "ssh gives no answer")) from error
+        ours.sendall(source)
+        self.connection = Connection(ours)
+        self.facts["guest"] = self.connection.ready(CONNECT_TIMEOUT)
+        self.facts["release"] = self.facts["guest"]["release"]
+        self.connection.greet(CONNECT_TIMEOUT, identity())
 
     def cgroup_mode(self) -> str:
         """What is mounted at /sys/fs/cgroup: v2, hybrid or v1."""
@@ -191,7 +201,7 @@ class VagrantSnapshot(Snapshot):
         machine = VagrantMachine(self.blueprint, self.environment, {**self.facts, "clone": True})
         machine.kept_by = self
         try:
-            machine.attach()
+            machine.attach(CONNECT_TIMEOUT)
         except BaseException:
             machine.close()
             raise
