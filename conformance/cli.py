@@ -48,8 +48,19 @@ class Terminated(BaseException):
 
 
 def _terminate(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _deaf()
     raise Terminated
+
+
+def _interrupt(number: int, frame: object) -> None:
+    _deaf()
+    raise KeyboardInterrupt
+
+
+def _deaf() -> None:
+    """Whoever presses Ctrl-C twice must not spoil the cleaning up: we are on our way, until the very end."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().print_help()
         return outcome.ENVIRONMENT
     action: Callable[[argparse.Namespace], int] = options.action
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, _terminate)}
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # else a shell has started us with `&`
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, _interrupt)
     try:
         return action(options)
     except EnvironmentProblem as error:
@@ -83,7 +96,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return outcome.ENVIRONMENT
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
+            for name, handler in previous.items():
+                signal.signal(name, handler)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ PLAIN = ("image", "memory", "cpus", "setup", "append", "layers", "warm")  # the 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The machines that tests without a wish of their own get."""
-    group = parser.getgroup("seatrial-vm", "disposable machines (seatrial)")
+    group = parser.getgroup("seatrial-vm", "disposable machines")
     add = group.addoption
     add("--vm-kernel", action="append", metavar="NAME", help=f"run on this kernel, again for more (default: {KERNEL})")
     add("--vm-cgroup", action="append", metavar="MODE", help=f"v1, hybrid or v2, again for more (default: {CGROUP})")

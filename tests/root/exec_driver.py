@@ -6,6 +6,7 @@ and what is left of them here.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -39,8 +40,8 @@ def left() -> tuple[int, int]:
     gc.collect()
     children = 0
     for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/children") as file:
-            children += len(file.read().split())
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/self/task/{task}/children") as file:
+            children += len(file.read().split())  # (a thread may have ended since)
     return len(os.listdir("/proc/self/fd")), children
 
 

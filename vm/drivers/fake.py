@@ -144,7 +144,7 @@ class FakeCommand(Command):
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         pumps = [
-            threading.Thread(target=_pump, args=(stream.fileno(), sink), daemon=True)
+            threading.Thread(target=_pump, args=(os.dup(stream.fileno()), sink), daemon=True)
             for stream, sink in ((self.process.stdout, stdout), (self.process.stderr, stderr))
         ]
         for pump in pumps:
@@ -172,8 +172,12 @@ class FakeCommand(Command):
 
 
 def _pump(fd: int, sink: Sink) -> None:
-    while data := os.read(fd, 65536):
-        sink(data)
+    """Read to the end of a descriptor that is ours alone: whoever keeps the other end may outlive the command."""
+    try:
+        while data := os.read(fd, 65536):
+            sink(data)
+    finally:
+        os.close(fd)
 
 
 def _copy(source: str, target: str) -> None:
