@@ -62,20 +62,31 @@ def launch(start: Start, filter: bytes) -> Launched:
     os.close(go_out)
     process = os.pidfd_open(pid)
     try:
-        said = os.read(reader, 8)
-        if len(said) != 8 or struct.unpack("<q", said)[0] < 0:
-            os.waitpid(pid, 0)
-            reason = errno.errorcode.get(-struct.unpack("<q", said)[0], "?") if len(said) == 8 else "it died"
-            raise EnvironmentProblem(f"cannot load a filter with user notification (Linux 5.6): {reason}")
-        listener = pidfd.pidfd_getfd(process, struct.unpack("<q", said)[0])
+        listener = pidfd.pidfd_getfd(process, _listener_there(os.read(reader, 8)))
         os.write(go_in, b"x")
-    except BaseException:
+    except BaseException as error:
+        os.kill(pid, signal.SIGKILL)  # it waits for our word
+        os.waitpid(pid, 0)
         os.close(process)
+        if isinstance(error, OSError):
+            name = errno.errorcode.get(error.errno or 0, "?")
+            raise EnvironmentProblem(
+                f"cannot take the listener of {start.argv[0]}: {name} (pidfd_getfd needs Linux 5.6 and CAP_SYS_PTRACE)"
+            ) from error
         raise
     finally:
         os.close(reader)
         os.close(go_in)
     return Launched(pid, process, listener)
+
+
+def _listener_there(said: bytes) -> int:
+    """The number that the listener has in the child, of what the child has told."""
+    number = struct.unpack("<q", said)[0] if len(said) == 8 else 0
+    if number <= 0:
+        reason = errno.errorcode.get(-number, "it died")
+        raise EnvironmentProblem(f"cannot load a filter with user notification (Linux 5.6): {reason}")
+    return int(number)
 
 
 def _child(start: Start, filter: bytes, writer: int, go: int) -> None:

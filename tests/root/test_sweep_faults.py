@@ -86,3 +86,36 @@ def test_errors_of_the_executor_name_the_operation(tmp_path: Path) -> None:
     failed = [str(entry["said"]) for entry in ours if entry["ending"] == "error exit"]
     assert len(failed) >= 20
     assert [said for said in failed if not re.search(r": EPERM.* \(operation \d+ of \d+\)", said)] == []
+
+
+NOT_TAKEN = """
+import os
+from seatrial.conformance.driver.execute import Start
+from seatrial.conformance.errors import EnvironmentProblem
+from seatrial.conformance.sweep import calls, launch
+from seatrial.native import pidfd
+
+def refuse(process, number):
+    raise PermissionError(1, "no")
+
+pidfd.pidfd_getfd = refuse
+before = os.listdir("/proc/self/fd")
+table = calls.by_number()
+filter = launch.program(table, next(number for number, call in table.items() if call.name == "write"))
+try:
+    launch.launch(Start(["/bin/true"], {}, 5.0, None, (0, 1, 2), (), ()), filter)
+except EnvironmentProblem as problem:
+    print(problem)
+assert len(os.listdir("/proc/self/fd")) == len(before)
+try:
+    os.waitpid(-1, os.WNOHANG)
+    print("a child is left")
+except ChildProcessError:
+    print("no child")
+"""
+
+
+def test_a_listener_that_cannot_be_taken_leaves_no_process() -> None:
+    done = subprocess.run([sys.executable, "-c", NOT_TAKEN], capture_output=True, text=True, timeout=60, check=False)
+    assert "listener of /bin/true: EPERM" in done.stdout, done.stderr
+    assert "no child" in done.stdout
