@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -132,14 +133,20 @@ class Trip:
         self.after = self.ask()
         self.judge()
         self.flags = wanted
-        try:
+        with self.attributed():
             self.checkpoint()
+
+    @contextlib.contextmanager
+    def attributed(self) -> Iterator[None]:
+        """A with block around what CRIU takes part in.  A Finding in it is the runtime's, unless plain CRIU fails with
+        the same workload: then the case is skipped."""
+        try:
+            yield
         except Finding as error:
-            self.blame(error)
+            self._blame(error)
             raise
 
-    def blame(self, error: Finding) -> None:
-        """Skip the case when plain CRIU fails with the same workload: then it is no finding about the runtime."""
+    def _blame(self, error: Finding) -> None:
         if STREAMS & set(self.kinds):
             return
         words = tuple("--" + name.replace("_", "-") for name in self.flags)
@@ -158,15 +165,10 @@ def wants_flag(runtime: Runtime, command: str, name: str) -> None:
 def round_trip(runtime: Runtime, bundle: Bundle, kinds: list[str | None]) -> Iterator[Trip]:
     """For @together: one trip with the kinds of all cases."""
     trip = Trip(runtime, bundle, *dict.fromkeys(kind for kind in kinds if kind is not None))
-    trip.start()
-    try:
-        trip.there_and_back()
-        if len(kinds) == 1:  # a case that is alone: its outcome counts
-            trip.judge()
-    except Finding as error:
-        if len(kinds) == 1:
-            trip.blame(error)
-        raise
+    if len(kinds) == 1:  # a case that is alone: its outcome counts
+        travel(trip)
+    else:
+        trip.start().there_and_back()
     for _ in kinds:
         yield trip
 
@@ -174,9 +176,6 @@ def round_trip(runtime: Runtime, bundle: Bundle, kinds: list[str | None]) -> Ite
 def travel(trip: Trip) -> None:
     """The whole trip of a case that has its own container, judged."""
     trip.start()
-    try:
+    with trip.attributed():
         trip.there_and_back()
         trip.judge()
-    except Finding as error:
-        trip.blame(error)
-        raise

@@ -47,7 +47,7 @@ def test_chain_of_dumps(runtime: Runtime, bundle: Bundle) -> None:
     """--pre-dump leaves the container running, each dump has what changed since its --parent-path, and together they
     are the whole."""
     trip = Trip(runtime, bundle, "changing-memory").start()
-    try:
+    with trip.attributed():
         trip.checkpoint(images="one", pre_dump=True)
         assert trip.container.status() == "running"
         trip.ask()
@@ -57,9 +57,6 @@ def test_chain_of_dumps(runtime: Runtime, bundle: Bundle) -> None:
         trip.restore(images="three")
         trip.after = trip.ask()
         trip.judge()
-    except Finding as error:
-        trip.blame(error)
-        raise
     assert pages(trip.images("one")) > LARGE
     assert pages(trip.images("three")) < LARGE
 

@@ -16,7 +16,6 @@ from seatrial.conformance.cases.checkpoint.network import LastingNetwork
 from seatrial.conformance.cases.checkpoint.roundtrip import CHECKPOINTS, Trip
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Runtime
-from seatrial.conformance.errors import Finding
 
 pytestmark = [
     CHECKPOINTS,
@@ -38,13 +37,10 @@ def test_sockets_are_as_before(network: LastingNetwork, runtime: Runtime, bundle
     """They are bound, connected and usable (--tcp-established for connections), and the namespace is the same, with its
     devices and addresses."""
     trip = Trip(runtime, bundle.namespace("network", network.path), kind).start()
-    try:
+    with trip.attributed():
         trip.there_and_back()
         trip.judge()
         law.hold(trip.before, trip.after, "interfaces", "addresses")
-    except Finding as error:
-        trip.blame(error)
-        raise
     assert trip.after.namespace("net") == trip.before.namespace("net")
 
 

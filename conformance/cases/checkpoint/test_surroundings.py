@@ -129,12 +129,9 @@ def test_limits(runtime: Runtime, bundle: Bundle) -> None:
     bundle.linux["resources"].update({name: value for name, value in RESOURCES.items() if name in offered})
     trip = Trip(runtime, bundle, "memory", "processes").start()
     before, where = limits(trip.container), directories_of(trip.container)
-    try:
+    with trip.attributed():
         trip.there_and_back()
         trip.judge()
-    except Finding as error:
-        trip.blame(error)
-        raise
     assert directories_of(trip.container) == where
     assert limits(trip.container) == before
     for pid in processes(where):
