@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from seatrial.conformance.airlock.scratch import Scratch
-from seatrial.conformance.airlock.subtree import sweep_stale
 from seatrial.conformance.engine import needs
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
 from seatrial.conformance.verdict import outcome, results
@@ -101,26 +99,23 @@ def check(selection: Selection, listen: Callable[[dict[str, Any]], None]) -> Run
     reason = needs.unmet("root") if os.geteuid() == 0 else None
     if reason is not None:
         raise EnvironmentProblem(f"the harness runs as root or as an ordinary user, not as something between: {reason}")
-    scratch = Scratch()
+    from seatrial.conformance.airlock.opened import opened
+
     reader, writer = os.pipe()
-    lifeline_out, lifeline_in = os.pipe()
-    command = pytest_command(selection, scratch.work, f"/proc/self/fd/{writer}")
-    process = None
-    try:
-        process = _start_confined(selection, command, scratch, writer, lifeline_out)
-        os.close(writer)
-        os.close(lifeline_out)
-        run = _follow(reader, listen)
+    trial = os.path.abspath(selection.runtime) if selection.view == "auto" else None
+
+    def command(scratch: Scratch) -> list[str]:
+        return pytest_command(selection, scratch.work, f"/proc/self/fd/{writer}")
+
+    with (
+        open(reader, encoding="utf-8") as stream,
+        opened(command, selection.view, trial, lambda _: environment(), keep=[writer]) as (process, scratch),
+    ):
+        run = _follow(stream, listen)
         _, complaint = process.communicate()
         status = process.returncode
         with open(scratch.log, encoding="utf-8", errors="replace") as file:
             text = file.read()
-    finally:
-        os.close(lifeline_in)  # the janitor's sign to end everything, if it has not ended yet
-        os.close(reader)
-        if process is not None and process.wait() < 0:
-            sweep_stale()  # the janitor itself was killed
-        scratch.close()
     return _judge_end(selection, run, status, text, (complaint or b"").decode("utf-8", "replace").strip())
 
 
@@ -149,22 +144,11 @@ def _judge_end(selection: Selection, run: Run | None, status: int, log: str, com
     raise HarnessBug(f"pytest ended with status {status} before its end\n{detail}")
 
 
-def _start_confined(
-    selection: Selection, command: list[str], scratch: Scratch, writer: int, lifeline: int
-) -> subprocess.Popen[bytes]:
-    from seatrial.conformance.airlock.airlock import Request, open_airlock
-
-    trial = os.path.abspath(selection.runtime) if selection.view == "auto" else None
-    request = Request(command, selection.view, trial, lifeline, [writer], scratch.work, scratch.log)
-    return open_airlock(request, environment())
-
-
-def _follow(reader: int, listen: Callable[[dict[str, Any]], None]) -> Run | None:
+def _follow(stream: Iterable[str], listen: Callable[[dict[str, Any]], None]) -> Run | None:
     """Read entries until every writer is gone."""
     run: Run | None = None
-    with open(reader, encoding="utf-8", closefd=False) as stream:
-        for line in stream:
-            found = results.read([line]) if run is None else results.read([line], into=run)
-            run = found[0] if found else run
-            listen(json.loads(line))
+    for line in stream:
+        found = results.read([line]) if run is None else results.read([line], into=run)
+        run = found[0] if found else run
+        listen(json.loads(line))
     return run

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from seatrial.conformance.airlock.scratch import Scratch
-from seatrial.conformance.airlock.subtree import sweep_stale
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
 from seatrial.conformance.verdict import outcome
 
@@ -26,36 +25,28 @@ def converse(
     said in an entry with `trouble` and `kind`, or by its exit status.  A KeyboardInterrupt ends everything and is
     passed on.
     """
-    from seatrial.conformance.airlock.airlock import Request, open_airlock
+    from seatrial.conformance.airlock.opened import opened
     from seatrial.conformance.check import environment
 
-    scratch = Scratch()
     reader, writer = os.pipe()
-    lifeline_out, lifeline_in = os.pipe()
-    process = None
-    try:
+
+    def command(scratch: Scratch) -> list[str]:
         given = {**order, "workdir": scratch.work, "output": writer}
-        command = [sys.executable, "-m", program, json.dumps(given)]
-        request = Request(command, view, runtime, lifeline_out, [writer], scratch.work, scratch.log)
-        process = open_airlock(request, environment())
-        os.close(writer)
-        os.close(lifeline_out)
-        trouble = []
-        with open(reader, encoding="utf-8", closefd=False) as stream:
-            for line in stream:
-                entry = json.loads(line)
-                if "trouble" in entry:
-                    trouble.append((entry["kind"], entry["trouble"]))
-                listen(entry)
+        return [sys.executable, "-m", program, json.dumps(given)]
+
+    trouble = []
+    with (
+        open(reader, encoding="utf-8") as stream,
+        opened(command, view, runtime, lambda _: environment(), keep=[writer]) as (process, scratch),
+    ):
+        for line in stream:
+            entry = json.loads(line)
+            if "trouble" in entry:
+                trouble.append((entry["kind"], entry["trouble"]))
+            listen(entry)
         _, complaint = process.communicate()
         with open(scratch.log, encoding="utf-8", errors="replace") as file:
             said = "\n".join([(complaint or b"").decode("utf-8", "replace").strip(), file.read()[-TAIL:].strip()])
-    finally:
-        os.close(lifeline_in)  # the janitor's sign to end everything, if it has not ended yet
-        os.close(reader)
-        if process is not None and process.wait() < 0:
-            sweep_stale()  # the janitor itself was killed
-        scratch.close()
     for kind, text in trouble:
         raise HarnessBug(text) if kind == "bug" else EnvironmentProblem(text)
     if process.returncode != outcome.CLEAN:

@@ -11,10 +11,10 @@ import sys
 
 import pytest
 
-from seatrial.conformance.airlock.airlock import INSIDE_ENV, Request, open_airlock
+from seatrial.conformance.airlock.airlock import INSIDE_ENV
 from seatrial.conformance.airlock.confine import VIEWS
+from seatrial.conformance.airlock.opened import opened
 from seatrial.conformance.airlock.scratch import Scratch
-from seatrial.conformance.airlock.subtree import sweep_stale
 from seatrial.conformance.engine.session import resolve_runtime
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.hosts import plugin as hosts
@@ -57,23 +57,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def _run_inside(arguments: list[str], view: str, runtime: str) -> int:
-    scratch = Scratch()
-    command = [sys.executable, "-m", "pytest", *arguments, "--workdir", scratch.work]
-    lifeline_out, lifeline_in = os.pipe()
-    request = Request(command, view, runtime if view == "auto" else None, lifeline_out, [], scratch.work, None)
-    process = None
+    def command(scratch: Scratch) -> list[str]:
+        return [sys.executable, "-m", "pytest", *arguments, "--workdir", scratch.work]
+
+    trial = runtime if view == "auto" else None
+    sys.stdout.flush()
     try:
-        sys.stdout.flush()
-        process = open_airlock(request, dict(os.environ))
-        os.close(lifeline_out)
-        return process.wait()
+        with opened(command, view, trial, lambda _: dict(os.environ), log=False) as (process, _):
+            return process.wait()
     except KeyboardInterrupt:
         return pytest.ExitCode.INTERRUPTED
-    finally:
-        os.close(lifeline_in)  # ends everything inside, if it has not ended yet
-        if process is not None and process.wait() < 0:
-            sweep_stale()  # the janitor itself was killed
-        scratch.close()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

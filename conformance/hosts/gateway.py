@@ -12,9 +12,8 @@ import fcntl
 import os
 import sys
 
-from seatrial.conformance.airlock.airlock import Request, open_airlock
+from seatrial.conformance.airlock.opened import opened
 from seatrial.conformance.airlock.scratch import Scratch
-from seatrial.conformance.airlock.subtree import sweep_stale
 from seatrial.conformance.engine.session import WORKDIR_ENV, resolve_runtime
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.verdict import outcome
@@ -36,22 +35,15 @@ def main() -> int:
 def run(view: str, runtime: str, arguments: list[str]) -> int:
     """Run python3 with these arguments in an airlock of its own, with the standard streams of this process."""
     stdin = fcntl.fcntl(0, fcntl.F_DUPFD, LOWEST)  # an airlock has no standard input, but keeps other descriptors
-    scratch = Scratch()
-    command = ["sh", "-c", f'exec "$@" <&{stdin} {stdin}<&-', "sh", sys.executable, *arguments]
-    lifeline_out, lifeline_in = os.pipe()
-    trial = runtime if view == "auto" else None
-    request = Request(command, view, trial, lifeline_out, [stdin], scratch.work, None)
-    process = None
-    try:
-        process = open_airlock(request, {**os.environ, WORKDIR_ENV: scratch.work})
-        os.close(lifeline_out)
-        os.close(stdin)
+
+    def command(_: Scratch) -> list[str]:
+        return ["sh", "-c", f'exec "$@" <&{stdin} {stdin}<&-', "sh", sys.executable, *arguments]
+
+    def env(scratch: Scratch) -> dict[str, str]:
+        return {**os.environ, WORKDIR_ENV: scratch.work}
+
+    with opened(command, view, runtime if view == "auto" else None, env, keep=[stdin], log=False) as (process, _):
         return process.wait()
-    finally:
-        os.close(lifeline_in)  # ends everything inside, if it has not ended yet
-        if process is not None and process.wait() < 0:
-            sweep_stale()  # the janitor itself was killed
-        scratch.close()
 
 
 if __name__ == "__main__":
