@@ -7,14 +7,12 @@ from collections import Counter
 from typing import IO, TYPE_CHECKING, Any
 
 from seatrial.conformance.driver.driver import INSANE
+from seatrial.conformance.engine.screen import Screen
 from seatrial.conformance.report.text import visible
 from seatrial.conformance.verdict import outcome, summary
 from seatrial.conformance.verdict.results import fact
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
     from seatrial.conformance.verdict.results import Run
 
 DETAILED = 40  # failures that are told in full; the others are in the evidence and in the reports
@@ -26,23 +24,20 @@ class Progress:
     plain line is written when a topic is finished."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
-        self.stream = stream or sys.stdout
-        self.live = self.stream.isatty()
+        self._screen = Screen(stream)
         self.topics: dict[str, int] = {}
         self.seen: dict[str, Counter[str]] = {}
         self.seconds: Counter[str] = Counter()
-        self._bar: Bar | None = None
-        self._task: TaskID | None = None
 
     def hear(self, entry: dict[str, Any]) -> None:
         """Take one entry of the results file."""
         kind = entry["kind"]
         if kind == "stamp":
-            self._say(header(entry))
+            self._screen.say(header(entry))
         elif kind == "plan":
             self.topics = entry["topics"]
-            if self.live:
-                self._start_bar(entry["cases"])
+            if self._screen.live:
+                self._screen.start(entry["cases"], 16)
         elif kind == "result":
             self._result(entry)
         elif kind == "end":
@@ -50,36 +45,17 @@ class Progress:
 
     def close(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._screen.close()
 
     def _result(self, entry: dict[str, Any]) -> None:
         topic = entry["case"].partition("/")[0]
         counts = self.seen.setdefault(topic, Counter())
         counts[entry["outcome"]] += 1
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=1, description=topic)
+        self._screen.move(advance=1, description=topic)
         if entry["outcome"] in BAD:
-            self._say(f"  {entry['outcome']}: {entry['case']}: {summary.first_line(entry['reason'])}")
+            self._screen.say(f"  {entry['outcome']}: {entry['case']}: {summary.first_line(entry['reason'])}")
         if counts.total() == self.topics.get(topic):
-            self._say(f"{topic:<16} {counts.total():>4} cases: {summary.counts_line(counts, outcome.OUTCOMES)}")
-
-    def _start_bar(self, cases: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as RichProgress
-
-        columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = RichProgress(*columns, console=Console(file=self.stream), transient=True)
-        self._task = self._bar.add_task("", total=cases)
-        self._bar.start()
-
-    def _say(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(visible(text), file=self.stream, flush=True)
+            self._screen.say(f"{topic:<16} {counts.total():>4} cases: {summary.counts_line(counts, outcome.OUTCOMES)}")
 
 
 def header(stamp: dict[str, Any]) -> str:

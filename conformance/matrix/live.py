@@ -3,21 +3,16 @@ on a terminal, a line of the same from time to time elsewhere."""
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from seatrial.conformance.engine.progress import BAD
+from seatrial.conformance.engine.screen import Screen
 from seatrial.conformance.matrix.axes import Cell
-from seatrial.conformance.report.text import visible
 from seatrial.conformance.verdict import outcome, summary
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
 
 # Seconds on an idle core: a machine until its first case, and a case; before anything has been measured.
 START = {"tcg": 40.0, "kvm": 6.0}
@@ -30,7 +25,7 @@ class Live:
     once."""
 
     def __init__(self, left: Mapping[Cell, int], jobs: int, stream: IO[str] | None = None) -> None:
-        self.stream = stream or sys.stdout
+        self._screen = Screen(stream)
         self.left = dict(left)
         self.jobs = jobs
         self.total = sum(left.values())
@@ -40,10 +35,8 @@ class Live:
         self.started = self._told = time.monotonic()
         self._first: float | None = None
         self._lock = threading.Lock()
-        self._bar: Bar | None = None
-        self._task: TaskID | None = None
-        if self.stream.isatty():
-            self._start_bar()
+        if self._screen.live:
+            self._screen.start(self.total, 28, "{task.fields[rest]} left", rest="?")
 
     def hear(self, cell: Cell, entry: Mapping[str, Any]) -> None:
         """Take one entry of a cell."""
@@ -56,9 +49,7 @@ class Live:
 
     def close(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._screen.close()
 
     def rest(self) -> float:
         """Seconds that the rest will take, at the pace since the first machine was up."""
@@ -69,7 +60,7 @@ class Live:
         counts = self.seen.setdefault(cell, Counter())
         case, verdict = entry["case"], entry["outcome"]
         if verdict in BAD:
-            self._say(f"  {verdict}: {cell.label}: {case}: {summary.first_line(entry['reason'])}")
+            self._screen.say(f"  {verdict}: {cell.label}: {case}: {summary.first_line(entry['reason'])}")
         if "::" not in case:
             return  # about the cell as a whole
         counts[verdict] += 1
@@ -77,34 +68,12 @@ class Live:
         if counts.total() == self.left.get(cell):
             seconds = time.monotonic() - self.begun.get(cell, self.started)
             told = summary.counts_line(counts, outcome.OUTCOMES)
-            self._say(f"{cell.label:<28} {counts.total():>5} cases: {told}, {duration(seconds)}")
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self.done, description=cell.label, rest=duration(self.rest()))
+            self._screen.say(f"{cell.label:<28} {counts.total():>5} cases: {told}, {duration(seconds)}")
+        if self._screen.moving:
+            self._screen.move(completed=self.done, description=cell.label, rest=duration(self.rest()))
         elif time.monotonic() - self._told > EVERY:
             self._told = time.monotonic()
-            self._say(f"{self.done} of {self.total} cases, {duration(self.rest())} left")
-
-    def _start_bar(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as RichProgress
-
-        columns = (
-            TextColumn("{task.description:<28}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[rest]} left"),
-        )
-        self._bar = RichProgress(*columns, console=Console(file=self.stream), transient=True)
-        self._task = self._bar.add_task("", total=self.total, rest="?")
-        self._bar.start()
-
-    def _say(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(visible(text), file=self.stream, flush=True)
+            self._screen.say(f"{self.done} of {self.total} cases, {duration(self.rest())} left")
 
 
 def estimate(parts: int, cases: int, jobs: int, accelerator: str = "tcg") -> float:
