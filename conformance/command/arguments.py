@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from seatrial.conformance.errors import EnvironmentProblem
 
+VIEWS = ("auto", "host", "v1", "v2", "hybrid")
 FORMATS = ("html", "junit", "tap", "json")
 
 
@@ -61,6 +62,21 @@ def report(text: str) -> tuple[str, str]:
     if form not in FORMATS or not equals or not path:
         raise argparse.ArgumentTypeError(f"{text}: expected FORMAT=PATH with one of {', '.join(FORMATS)}")
     return form, path
+
+
+def add_runs(parser: argparse.ArgumentParser, what: str, timeout: float) -> None:
+    """The options of a command that runs containers in the airlock: -n (`what` is side by side), --cgroup-view and
+    --timeout (seconds by default)."""
+    add = parser.add_argument
+    add("-n", dest="workers", type=positive, default=None, metavar="N", help=f"{what} side by side (default: CPUs)")
+    add("--cgroup-view", choices=VIEWS, default="auto", help="as for check")
+    help = f"for one invocation (default {timeout:g})"
+    add("--timeout", type=seconds, default=timeout, metavar="SECONDS", help=help)
+
+
+def workers(given: int | None) -> int:
+    """What -n says, or the number of CPUs that this process may use."""
+    return given or len(os.sched_getaffinity(0))
 
 
 def check_writable(reports: Sequence[tuple[str, str]]) -> None:

@@ -7,15 +7,22 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.conformance.command.arguments import FORMATS, check_writable, positive, report, seconds, shard, share
+from seatrial.conformance.command.arguments import (
+    FORMATS,
+    VIEWS,
+    check_writable,
+    positive,
+    report,
+    seconds,
+    shard,
+    share,
+)
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.verdict import outcome
 
 if TYPE_CHECKING:
     from seatrial.conformance.check import Selection
     from seatrial.conformance.verdict.results import Run
-
-VIEWS = ("auto", "host", "v1", "v2", "hybrid")
 
 
 def views(text: str) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +35,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add("--call", action="append", metavar="NAME", help="this system call alone, e.g. mount (repeatable; commas)")
     add("--point", metavar="TEXT", help="the points with this text alone, as the output names them: to try one again")
     add("--shard", type=arguments.shard, default="1/1", metavar="I/N", help="the I-th of N parts of the points")
-    add("--cgroup-view", choices=("auto", "host", "v1", "v2", "hybrid"), default="auto", help="as for check")
-    add("-n", dest="workers", type=arguments.positive, default=None, metavar="N", help="points side by side")
-    add("--timeout", type=arguments.seconds, default=TIMEOUT, metavar="SECONDS", help="for one invocation (default 10)")
+    arguments.add_runs(parser, "points", TIMEOUT)
     add("--results", metavar="FILE", help="write everything to a file, as JSON lines")
     parser.set_defaults(action=run)
 
@@ -58,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         calls=_names(options.call, str.lower),
         only=options.point,
         shard=[int(word) for word in options.shard.split("/")],
-        workers=options.workers or len(os.sched_getaffinity(0)),
+        workers=arguments.workers(options.workers),
         timeout=options.timeout,
         output=-1,
     )

@@ -37,15 +37,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="a runtime, at least two (with one: the reference runtime, too)",
     )
     add("--budget", type=arguments.duration, default=BUDGET, metavar="TIME", help="such as 60s, 10m, 8h (default 60s)")
-    add("-n", dest="workers", type=arguments.positive, default=None, metavar="N", help="lanes side by side")
     add("--seed", type=int, default=None, help="the same draws again (default: new ones each time)")
     add("--directory", metavar="DIR", default=DIRECTORY, help=f"where everything is kept (default: {DIRECTORY})")
     add("--resume", action="store_true", help="go on with what DIR has")
     add("--database", metavar="WHERE", help="where the corpus is: a directory or redis://... (default: DIR/corpus)")
     add("--baseline", metavar="FILE", help="known divergences: only others end with exit status 1")
     add("--write-baseline", metavar="FILE", help="write what is known and what was found")
-    add("--cgroup-view", choices=("auto", "host", "v1", "v2", "hybrid"), default="auto", help="as for check")
-    add("--timeout", type=arguments.seconds, default=TIMEOUT, metavar="SECONDS", help="for one invocation (default 10)")
+    arguments.add_runs(parser, "lanes", TIMEOUT)
     parser.set_defaults(action=run)
 
 
@@ -86,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
         directory=directory,
         database=_database(options.database, directory),
         budget=options.budget,
-        workers=options.workers or len(os.sched_getaffinity(0)),
+        workers=arguments.workers(options.workers),
         seed=seed,
         timeout=options.timeout,
         chunk=state["chunk"],

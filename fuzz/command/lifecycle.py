@@ -29,15 +29,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add = parser.add_argument
     add("--runtime", metavar="PATH", help="the runtime to try (default: the reference runtime)")
     add("--budget", type=arguments.duration, default=BUDGET, metavar="TIME", help="such as 60s, 10m, 8h (default 60s)")
-    add("-n", dest="workers", type=arguments.positive, default=None, metavar="N", help="lanes side by side")
     add("--seed", type=int, default=None, help="the same choices again (default: new ones each time)")
     add("--database", metavar="WHERE", help="Hypothesis' example database: a directory or redis://..., to be shared")
     add("--directory", metavar="DIR", default=DIRECTORY, help=f"where scripts are saved (default: {DIRECTORY})")
     add("-x", "--exitfirst", action="store_true", help="end at the first finding")
     add("--replay", metavar="FILE", help="play a saved script instead")
     add("--repeat", type=arguments.positive, default=1, metavar="N", help="play it N times (with --replay)")
-    add("--cgroup-view", choices=("auto", "host", "v1", "v2", "hybrid"), default="auto", help="as for check")
-    add("--timeout", type=arguments.seconds, default=TIMEOUT, metavar="SECONDS", help="for one invocation (default 10)")
+    arguments.add_runs(parser, "lanes", TIMEOUT)
     parser.set_defaults(action=run)
 
 
@@ -63,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         workdir="",
         output=-1,
         budget=options.budget,
-        workers=options.workers or len(os.sched_getaffinity(0)),
+        workers=arguments.workers(options.workers),
         seed=seed,
         timeout=options.timeout,
         database=database,

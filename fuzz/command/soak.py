@@ -29,10 +29,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add("--runtime", metavar="PATH", help="the runtime to try (default: the reference runtime)")
     add("--containers", type=arguments.positive, default=CONTAINERS, metavar="N", help="so many (default 10000)")
     add("--budget", type=arguments.duration, default=None, metavar="TIME", help="end it earlier, such as 10m")
-    add("-n", dest="workers", type=arguments.positive, default=None, metavar="N", help="lanes side by side")
     add("--seed", type=int, default=1, help="which lives (default 1)")
-    add("--cgroup-view", choices=("auto", "host", "v1", "v2", "hybrid"), default="auto", help="as for check")
-    add("--timeout", type=arguments.seconds, default=TIMEOUT, metavar="SECONDS", help="for one invocation (default 30)")
+    arguments.add_runs(parser, "lanes", TIMEOUT)
     parser.set_defaults(action=run)
 
 
@@ -49,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         workdir="",
         output=-1,
         containers=options.containers,
-        workers=min(options.workers or len(os.sched_getaffinity(0)), options.containers),
+        workers=min(arguments.workers(options.workers), options.containers),
         seed=options.seed,
         timeout=options.timeout,
         budget=options.budget,
