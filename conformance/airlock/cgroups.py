@@ -49,6 +49,15 @@ V1_WORDS = {
 }
 
 
+def write(path: str, text: str) -> None:
+    """Write a control file by one write(2), which is how the kernel takes its text.  OSError."""
+    number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(number, text.encode())
+    finally:
+        os.close(number)
+
+
 def read_view(mountinfo: str | None = None) -> View:
     """The view of this process.  `mountinfo` is the text of /proc/self/mountinfo (proc_pid_mountinfo(5))."""
     if mountinfo is None:

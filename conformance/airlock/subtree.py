@@ -182,10 +182,6 @@ def copy_cpuset(parent: str, path: str) -> None:
 
 def _write(path: str, text: str) -> None:
     try:
-        number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(number, text.encode())
-        finally:
-            os.close(number)
+        cgroups.write(path, text)
     except OSError as error:
         raise EnvironmentProblem(f"cannot write {text!r} to {path}: {error.strerror}") from error

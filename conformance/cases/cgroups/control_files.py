@@ -80,11 +80,7 @@ def controller_of(name: str) -> str:
 def write(path: str, text: str) -> OSError | None:
     """Write a control file by one write(2); the error instead of raising it."""
     try:
-        number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(number, text.encode())
-        finally:
-            os.close(number)
+        cgroups.write(path, text)
     except OSError as error:
         return error
     return None
