@@ -20,14 +20,13 @@ from seatrial.conformance.sweep.supervisor import KILL, Place, Point
 
 RIGHT, REFUSED, ENDED, MISSED = "right result", "error exit", "killed", "not reached"
 HANG, CRASH, WRONG, STUCK, LEAK, LOST = "hang", "crash", "wrong result", "not deleted", "leak", "state lost"
-FINE = (RIGHT, REFUSED, ENDED, MISSED)
-FINDINGS = (HANG, CRASH, WRONG, LOST, STUCK, LEAK)
 SETTLE = 2.0  # seconds in which what a crash orphaned ends: an executor without a parent leaves at its next step
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`ending` is one of FINE, or HANG; `findings` are (kind, detail) pairs; `places` the calls seen, in order."""
+    """`ending` is RIGHT, REFUSED, ENDED, MISSED or HANG; `findings` are (kind, detail) pairs; `places` are the calls
+    that were seen, in order."""
 
     ending: str
     findings: tuple[tuple[str, str], ...]

@@ -11,12 +11,13 @@ from typing import Any
 from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.driver import probe
 from seatrial.conformance.driver.bundle import PROBE, Bundle
-from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.driver import Container, Runtime, parse_object
 from seatrial.conformance.driver.execute import Result
 from seatrial.conformance.sweep.proof import proof
 
 GONE = "gone"
 END = 10.0  # seconds until a container's program must have ended
+UPDATE = ("--pids-limit", "77", "--cpu-share", "512")
 LIMITS = ("pids.max", "cpu.shares", "cpu.weight", "cpu.max", "memory.max", "memory.limit_in_bytes")
 
 
@@ -41,14 +42,7 @@ def known(runtime: Runtime, bundle: Bundle) -> Container:
 def status(runtime: Runtime, bundle: Bundle) -> str:
     """The container's status, GONE when there is none."""
     answer = runtime.state(bundle.name)
-    return str(probe_state(answer)) if answer.ok else GONE
-
-
-def probe_state(answer: Result) -> str:
-    """`status` in what `state` printed; "" where it is not readable."""
-    from seatrial.conformance.driver.driver import parse_object
-
-    return str(parse_object(answer).get("status", ""))
+    return str(parse_object(answer).get("status", "")) if answer.ok else GONE
 
 
 def _nothing(runtime: Runtime, bundle: Bundle) -> None:
@@ -80,27 +74,13 @@ def _run(runtime: Runtime, bundle: Bundle, _: Container | None) -> Result:
     return runtime.run(bundle, check=False)
 
 
-def _start(runtime: Runtime, bundle: Bundle, container: Container | None) -> Result:
-    return runtime.command("start", bundle.name)
+def _command(*words: str, after: tuple[str, ...] = ()) -> Callable[[Runtime, Bundle, Container | None], Result]:
+    """A command with the container's id between its words."""
 
-
-def _exec(runtime: Runtime, bundle: Bundle, container: Container | None) -> Result:
-    return runtime.command("exec", bundle.name, PROBE, "report")
-
-
-def _update(runtime: Runtime, bundle: Bundle, container: Container | None) -> Result:
-    return runtime.command("update", "--pids-limit", "77", "--cpu-share", "512", bundle.name)
-
-
-def _command(*words: str) -> Callable[[Runtime, Bundle, Container | None], Result]:
     def act(runtime: Runtime, bundle: Bundle, container: Container | None) -> Result:
-        return runtime.command(*words, bundle.name)
+        return runtime.command(*words, bundle.name, *after)
 
     return act
-
-
-def _kill(runtime: Runtime, bundle: Bundle, container: Container | None) -> Result:
-    return runtime.command("kill", bundle.name, "KILL")
 
 
 def _reported(runtime: Runtime, bundle: Bundle, result: Result) -> Any:
@@ -147,13 +127,20 @@ def _stopped(runtime: Runtime, bundle: Bundle, result: Result) -> Any:
 
 _LIST = (
     Operation("create", _nothing, _create, _starts_and_reports, (GONE, "creating", "created", "stopped")),
-    Operation("start", _created, _start, _ends_and_reports, ("created", "running", "stopped")),
+    Operation("start", _created, _command("start"), _ends_and_reports, ("created", "running", "stopped")),
     Operation("run", _nothing, _run, _reported, (GONE, "creating", "created", "running", "stopped"), "run"),
-    Operation("exec", _running, _exec, _reported, ("running", "stopped"), "exec"),
-    Operation("update", _running, _update, _limits, ("running",), "update"),
+    Operation("exec", _running, _command("exec", after=(PROBE, "report")), _reported, ("running", "stopped"), "exec"),
+    Operation(
+        "update",
+        _running,
+        _command("update", *UPDATE),
+        _limits,
+        ("running",),
+        "update",
+    ),
     Operation("pause", _running, _command("pause"), _status, ("running", "paused"), "pause"),
     Operation("resume", _paused, _command("resume"), _status, ("running", "paused"), "resume"),
-    Operation("kill", _running, _kill, _stopped, ("running", "stopped")),
+    Operation("kill", _running, _command("kill", after=("KILL",)), _stopped, ("running", "stopped")),
     Operation("delete", _running, _command("delete", "--force"), _status, (GONE, "running", "stopped")),
 )
 OPERATIONS = {operation.name: operation for operation in _LIST}

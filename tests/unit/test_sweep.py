@@ -12,9 +12,11 @@ import pytest
 from cbpf import AARCH64, ALLOW, I386, X86_64, run
 
 from seatrial.conformance import cli
+from seatrial.conformance.command import sweep as command
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.sweep import calls
 from seatrial.conformance.sweep.launch import CONTROL, NOTIFY, program
+from seatrial.conformance.sweep.operations import OPERATIONS
 from seatrial.conformance.sweep.proof import differences, proof
 from seatrial.conformance.sweep.subject import Eye, Places
 from seatrial.conformance.sweep.supervisor import KILL, Place, Point
@@ -48,6 +50,11 @@ def test_the_numbers_are_the_kernels(machine: str) -> None:
     assert known["close_range"] == 436
     for call in calls.CALLS.values():
         assert known.get(call.name, -1) == call.number(machine), call.name
+
+
+def test_the_command_knows_the_operations() -> None:
+    """The command names them without the driver's imports."""
+    assert tuple(OPERATIONS) == command.OPERATIONS
 
 
 def test_the_errnos_exist() -> None:
