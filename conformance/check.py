@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from seatrial.conformance import cache
 from seatrial.conformance.airlock.scratch import Scratch
 from seatrial.conformance.engine import needs
 from seatrial.conformance.errors import EnvironmentProblem, HarnessBug
@@ -85,8 +86,7 @@ def environment() -> dict[str, str]:
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
     if kept.pop("PYTHONDONTWRITEBYTECODE", None) and "PYTHONPYCACHEPREFIX" not in kept:
-        cache = kept.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        kept["PYTHONPYCACHEPREFIX"] = os.path.join(cache, "seatrial", "bytecode")
+        kept["PYTHONPYCACHEPREFIX"] = os.path.join(cache.directory(kept), "bytecode")
     return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1"}
 
 

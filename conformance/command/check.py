@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from seatrial.conformance import cache
 from seatrial.conformance.command.arguments import (
     FORMATS,
     VIEWS,
@@ -180,8 +181,7 @@ def _memory(runtime: str) -> str:
     """Where --lf finds what failed of this runtime."""
     import hashlib
 
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(cache, "seatrial", "last-failed", hashlib.sha256(runtime.encode()).hexdigest()[:16])
+    return os.path.join(cache.directory(), "last-failed", hashlib.sha256(runtime.encode()).hexdigest()[:16])
 
 
 def _record(path: str, run: Run) -> frozenset[str]:

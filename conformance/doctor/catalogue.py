@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 
+from seatrial.conformance import cache
 from seatrial.conformance.check import CASES, HERE
 from seatrial.conformance.engine.collect import Case, collect
 
@@ -17,17 +18,12 @@ PREFIX = "cases-"
 
 def cases() -> list[Case]:
     """Every case of every profile.  HarnessBug when one cannot be collected."""
-    path = os.path.join(_directory(), f"{PREFIX}{_state()}.json")
+    path = os.path.join(cache.directory(), f"{PREFIX}{_state()}.json")
     found = _read(path)
     if found is None:
         found = collect("all")
         _write(path, found)
     return found
-
-
-def _directory() -> str:
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(cache, "seatrial")
 
 
 def _state() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from seatrial.conformance.engine.session import resolve_runtime
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.mask.names import resolve
 from seatrial.vm.errors import BlueprintError
@@ -82,12 +83,8 @@ def runtime(name: str) -> str:
         return REFERENCE
     if os.sep not in name:
         return name
-    path = os.path.realpath(name)
-    if not os.path.isfile(path):
-        raise EnvironmentProblem(f"no runtime at {name}")
-    if not os.access(path, os.X_OK):
-        raise EnvironmentProblem(f"{name} is not executable")
-    return os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
+    path = resolve_runtime(name)
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
 def slug(cell: Cell, cells: Sequence[Cell]) -> str:

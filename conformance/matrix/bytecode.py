@@ -12,10 +12,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from types import CodeType
 
+from seatrial.conformance import cache
+from seatrial.conformance.airlock.scratch import Scratch
 from seatrial.conformance.check import CASES, HERE
 from seatrial.conformance.errors import HarnessBug
 
@@ -29,13 +30,12 @@ def stage(trees: Mapping[str, str], site: str) -> str:
     `trees` are the sources: path in the machine -> path here.  What is current from the last time is used again.
     HarnessBug when the cases cannot be collected.
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    raw = os.path.join(cache, "seatrial", "machine-bytecode")
+    raw = os.path.join(cache.directory(), "machine-bytecode")
     os.makedirs(raw, exist_ok=True)
     _compile(raw, trees.values())
-    ready = tempfile.mkdtemp(prefix="seatrial-bytecode-")
-    atexit.register(shutil.rmtree, ready, True)
-    os.chmod(ready, 0o755)
+    scratch = Scratch()
+    atexit.register(scratch.close)
+    ready = scratch.work
     for inside, here in trees.items():
         if inside.startswith(f"{site}/"):
             for path in _compiled(raw, here):
