@@ -80,21 +80,21 @@ def janitor(request: Request) -> int:
     syscall.prctl(syscall.PR_SET_CHILD_SUBREAPER, 1)  # init inside is ours to reap when the doorkeeper dies first
     sweep_stale()
     subtree = Subtree(name_for(os.getpid()))
+    alone = False
     try:
         mode = confine.choose(request.view)
         child = os.fork()
         if child == 0:
             _in_child(lambda: doorkeeper(request, subtree, mode))
         status, alone = wait(child, request.lifeline)
-        if alone:
-            shutil.rmtree(os.path.dirname(request.workdir), ignore_errors=True)
         return status
     finally:
         left = subtree.destroy()
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        shutil.rmtree(request.workdir, ignore_errors=True)
+        # Only now: what still runs goes on writing there.
+        shutil.rmtree(os.path.dirname(request.workdir) if alone else request.workdir, ignore_errors=True)
         for path in left:
             print(f"could not remove {path}", file=sys.stderr)
 

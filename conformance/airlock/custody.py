@@ -33,6 +33,7 @@ def custodian(request: Request) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the lifeline ends us: cleaning up must not be interrupted
     syscall.prctl(syscall.PR_SET_CHILD_SUBREAPER, 1)
+    alone = False
     try:
         log = request.output()
         process = subprocess.Popen(
@@ -42,13 +43,12 @@ def custodian(request: Request) -> int:
             os.close(descriptor)
         status, alone = airlock.wait(process.pid, request.lifeline)
         process.returncode = status  # it has been reaped
-        if alone:
-            shutil.rmtree(os.path.dirname(request.workdir), ignore_errors=True)
         return status if status >= 0 else 128 - status
     finally:
         for pid in end_children():
             print(f"could not end process {pid} ({orphans.describe(pid)})", file=sys.stderr)
-        shutil.rmtree(request.workdir, ignore_errors=True)
+        # Only now: what still runs goes on writing there.
+        shutil.rmtree(os.path.dirname(request.workdir) if alone else request.workdir, ignore_errors=True)
 
 
 def end_children(seconds: float = END_SECONDS) -> set[int]:
