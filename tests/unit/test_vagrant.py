@@ -15,6 +15,7 @@ from seatrial.vm.errors import BootError, InfrastructureError, UnsupportedError
 from seatrial.vm.machine import Blueprint, drivers
 from seatrial.vm.machine import pool as pool_of
 from seatrial.vm.vagrant import box, command, environment
+from seatrial.vm.vagrant.machine import VagrantMachine
 from seatrial.vm.vagrant.pool import VagrantPool
 
 BLUEPRINT = Blueprint(memory=512, snapshot=False)
@@ -128,6 +129,40 @@ def test_clones_of_a_snapshot_follow_one_another(vagrant: Programs) -> None:
         assert clone.run(["true"], cwd="/tmp").status == 0
         clone.close()
     assert vagrant.calls()[-1] == "destroy --force"
+
+
+def test_clone_that_refuses_its_first_connections_is_tried_again(vagrant: Programs) -> None:
+    blueprint = Blueprint(memory=512)
+    with a_pool() as pool:
+        pool.boot(blueprint).close()
+        vagrant.ssh("kex_exchange_identification: read: Connection reset by peer", times=2)
+        with pool.boot(blueprint) as machine:
+            assert machine.run(["true"], cwd="/tmp").status == 0
+
+
+def test_clone_that_never_answers_tells_what_ssh_said(vagrant: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seatrial.vm.vagrant.machine.CONNECT_TIMEOUT", 3.0)
+    blueprint = Blueprint(memory=512)
+    with a_pool() as pool:
+        pool.boot(blueprint).close()
+        vagrant.ssh("ssh: connect to host 192.0.2.1 port 22: No route to host")
+        with pytest.raises(BootError, match=r"No route to host, \d+ times"):
+            pool.boot(blueprint)
+
+
+def test_ssh_may_say_why_it_ended(vagrant: Programs) -> None:
+    """The configuration that Vagrant gives has it say nothing."""
+    with a_pool() as pool, pool.boot(BLUEPRINT) as machine:
+        assert isinstance(machine, VagrantMachine)
+        assert "LogLevel ERROR" in Path(machine.config).read_text()
+
+
+def test_gateway_by_the_id_that_vagrant_knows(vagrant: Programs) -> None:
+    with a_pool() as pool, pool.boot(BLUEPRINT) as machine:
+        assert isinstance(machine, VagrantMachine)
+        place = Path(machine.environment.directory, ".vagrant/machines/default/libvirt/index_uuid")
+        place.write_text("0123456789abcdef\n")
+        assert machine.vagrant_gateway("/python") == "vagrant_ssh=0123456//python=sudo /python"
 
 
 def test_machine_that_does_not_boot_is_diagnosed(vagrant: Programs) -> None:

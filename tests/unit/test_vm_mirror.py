@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.conformance import cli
 from seatrial.vm import programs
 from seatrial.vm.errors import InfrastructureError
 from seatrial.vm.kernel import archive
@@ -87,6 +88,15 @@ def test_lists_past_their_date_are_taken(mirror: Mirror, ours: Archive) -> None:
     package = ours.package(PACKAGE)
     assert package.version == "1"
     assert Path(ours.download(package)).read_bytes() == mirror.deb.read_bytes()
+
+
+def test_kernels_are_listed_by_name(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(mirror.directory / "cache"))
+    mirror.publish(valid_until="Thu, 08 Jan 2099 00:00:00 UTC")
+    assert cli.main(["vm", "kernels"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["debian:6.1-cloud", PACKAGE]]
 
 
 def test_lists_of_a_foreign_key_are_not(mirror: Mirror, ours: Archive, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ PREFIX = "/tmp/seatrial-vagrant-"
 HOST = "default"  # what Vagrant calls the only machine of an environment
 CONSOLE_LINES = 40
 PASSED_ON = ("SEATRIAL_BOX_VERSION", "SEATRIAL_BOOT_TIMEOUT")  # parameters that no blueprint has
+LOG_TIMEOUT = 60.0  # seconds
+ID_LENGTH = 7  # of what `vagrant global-status` shows of it
 BOOT_TIMEOUT = 900.0  # seconds; 20 to 30 are usual under software emulation
 
 
@@ -78,11 +80,31 @@ class Environment:
         if not text:
             raise InfrastructureError("vagrant ssh-config: no configuration in its answer")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(text[0][0].rstrip() + "\n")
+            # Vagrant says FATAL, with which ssh keeps to itself why it ended.
+            file.write(text[0][0].rstrip().replace("LogLevel FATAL", "LogLevel ERROR") + "\n")
             file.write("  Compression yes\n")  # to decipher costs a machine under software emulation more
             file.write("  ServerAliveInterval 15\n  ServerAliveCountMax 8\n")  # a machine that hangs is lost then
             file.write(f"  ControlMaster auto\n  ControlPath {self.directory}/ssh\n  ControlPersist yes\n")
         return path
+
+    def index_id(self) -> str:
+        """The machine's id in Vagrant's index: what `vagrant global-status` shows and every command takes as a name.
+        FileNotFoundError where there is no machine."""
+        with open(os.path.join(self.directory, ".vagrant/machines", HOST, self.provider, "index_uuid")) as file:
+            return file.read().strip()[:ID_LENGTH]
+
+    def log(self) -> str:
+        """The kernel's and the system's log by a connection of its own; empty where nobody answers."""
+        config = os.path.join(self.directory, "ssh_config")
+        if not os.path.exists(config):
+            return ""
+        argv = [programs.find("ssh"), "-F", config, "-o", "ControlPath=none", "-o", "LogLevel=QUIET", HOST]
+        argv.append("sudo -n dmesg; sudo -n journalctl -b -n 20 --no-pager -q")
+        try:
+            done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOG_TIMEOUT, check=False)
+        except subprocess.TimeoutExpired:
+            return ""
+        return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
 
     def hang_up(self) -> None:
         """End the ssh connection that is kept."""

@@ -24,6 +24,7 @@ AGENT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RETRY = 1.0
 CONNECT_TIMEOUT = 180.0  # seconds for ssh, sudo and the start of python3; 2 on an idle machine under software emulation
 DIAGNOSE_TIMEOUT = 10.0
+HANG_UP_TIMEOUT = 1.0
 # Reads the agent's source from standard input, of which the rest is the agent's.
 STARTER = (
     "import os\n"
@@ -63,17 +64,20 @@ class VagrantMachine(AgentMachine):
         cannot be reached, InfrastructureError when it has no python3, or no sudo that asks nothing."""
         self.config = self.environment.ssh_config()
         end = time.monotonic() + patience
+        tries = 0
         while True:
+            tries += 1
             try:
                 self._connect()
                 return
             except (LostError, TimeoutError, OSError) as error:
-                self._hang_up()
+                status = self._hang_up()
                 said = self._said()
                 if any(word in said for word in ("sudo:", "python3:", "SyntaxError", "ImportError")):
                     raise InfrastructureError(f"the box cannot run the agent: {said}") from error
                 if time.monotonic() > end:
-                    reason = self.diagnose(said or "ssh gives no answer")
+                    told = said or f"ssh gives no answer (exit status {status})"
+                    reason = self.diagnose(f"{told}, {tries} times" if tries > 1 else told)
                     raise BootError("the machine cannot be reached", reason) from error
             time.sleep(RETRY)  # a machine that went back to a snapshot may refuse its first connections
 
@@ -105,9 +109,11 @@ class VagrantMachine(AgentMachine):
         with tempfile.TemporaryDirectory(prefix="seatrial-layers-") as tree:
             for trees in self.blueprint.layers.values():
                 layer.copy_trees(tree, trees)
-            unpack = ["tar", "-C", "/", "--no-overwrite-dir", "--no-same-owner", "-xf", "-"]
+            # Packed here: under software emulation sshd and the agent take longer for each byte than gzip does there.
+            unpack = ["tar", "-C", "/", "--no-overwrite-dir", "--no-same-owner", "-xzf", "-"]
             command = self.start(unpack)
-            with subprocess.Popen(["tar", "-C", tree, "-cf", "-", "."], stdout=subprocess.PIPE) as pack:
+            # Not `.`: while tar unpacks, / would have the mode of our directory, and keep others out.
+            with subprocess.Popen(["tar", "-C", tree, "-czf", "-", *os.listdir(tree)], stdout=subprocess.PIPE) as pack:
                 assert pack.stdout is not None
                 while data := pack.stdout.read(1 << 16):
                     command.write(data)
@@ -121,6 +127,10 @@ class VagrantMachine(AgentMachine):
         """The machine for pytest-xdist's --tx: python3 at that path in it, as root."""
         return f"ssh={HOST}//ssh_config={self.config}//python=sudo {python}"
 
+    def vagrant_gateway(self, python: str) -> str:
+        """The same by way of `vagrant ssh`, which knows the machine by its id."""
+        return f"vagrant_ssh={self.environment.index_id()}//python=sudo {python}"
+
     def snapshot(self) -> Snapshot:
         if self.connection.busy():
             raise ValueError("a snapshot of a machine in which a command runs: wait for it first")
@@ -129,19 +139,24 @@ class VagrantMachine(AgentMachine):
         return VagrantSnapshot(self)
 
     def diagnose(self, verdict: str) -> Diagnosis:
-        log = ""
-        connection = getattr(self, "connection", None)
-        if connection is not None and not connection.lost and not self._closed:
-            with contextlib.suppress(MachineError, OSError, TimeoutError, LostError):
-                number = connection.start(["dmesg"], {}, "/", None)
-                kept = bytearray()
-                end = time.monotonic() + DIAGNOSE_TIMEOUT
-                while (frame := connection.next(number, end - time.monotonic()))[0] not in (EXIT, REFUSED):
-                    kept += frame[1]
-                connection.forget(number)
-                log = kept.decode("utf-8", "replace")
         panics = PANIC.findall(self.environment.console())
+        log = "" if panics or self._closed else self._kernel_log()
         return self.environment.diagnosis(panics[0].strip() if panics else verdict, log)
+
+    def _kernel_log(self) -> str:
+        """What the agent tells, or, where it is gone, another connection; empty where nobody answers."""
+        connection = getattr(self, "connection", None)
+        if connection is None or connection.lost:
+            return self.environment.log()
+        with contextlib.suppress(MachineError, OSError, TimeoutError, LostError):
+            number = connection.start(["dmesg"], {}, "/", None)
+            kept = bytearray()
+            end = time.monotonic() + DIAGNOSE_TIMEOUT
+            while (frame := connection.next(number, end - time.monotonic()))[0] not in (EXIT, REFUSED):
+                kept += frame[1]
+            connection.forget(number)
+            return kept.decode("utf-8", "replace")
+        return ""
 
     def close(self) -> None:
         if self._closed:
@@ -158,12 +173,16 @@ class VagrantMachine(AgentMachine):
         self._hang_up()
         self.environment.hang_up()
 
-    def _hang_up(self) -> None:
+    def _hang_up(self) -> int | None:
+        """ssh's exit status, where it had ended by itself."""
         with contextlib.suppress(AttributeError):
             self.connection.close()
         with contextlib.suppress(AttributeError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(HANG_UP_TIMEOUT)
             self.process.kill()
             self.process.wait()
+        return None
 
     def _said(self) -> str:
         self._complaints.seek(0)

@@ -89,6 +89,8 @@ cd /
 rm -rf "$tree.modes"
 # logind starts when it is asked for (it takes part in a reboot), not at boot.
 rm -f "$tree"/usr/lib/systemd/system/multi-user.target.wants/systemd-logind.service
+# Its scripts run at every login.
+rm -rf "$tree"/etc/update-motd.d
 rm -f "$tree"/etc/ssh/ssh_host_* "$tree"/etc/resolv.conf
 cp -r "$extra"/. "$tree"/
 cd "$tree"
