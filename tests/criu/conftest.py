@@ -1,33 +1,29 @@
-"""Checkpoints of real containers.  Skipped by name where CRIU is missing, or does not work on this kernel.
+"""Checkpoints of real containers.  Skipped by name where no CRIU works on this kernel and none is to be had.
 
-SEATRIAL_CRIU names the program; else it is looked up in PATH.  `docs/examples/newer-runtime sid criu ROOT OUT` gets
-one for a kernel that is newer than the distribution's CRIU.
+SEATRIAL_CRIU names the program; else working_criu.py finds or fetches one.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 from reachable import reachable_directory
 from shell_bundle import ShellBundle, Trial
+from working_criu import NoCriuError, working_criu
 
 
 @pytest.fixture(scope="session")
 def criu() -> str:
     """The program."""
-    found = shutil.which(os.environ.get("SEATRIAL_CRIU", "criu"), path=os.environ["PATH"] + ":/usr/sbin:/sbin")
-    if found is None:
-        pytest.skip("criu: not installed")
     if shutil.which("busybox") is None:
         pytest.skip("busybox: not installed")
-    checked = subprocess.run([found, "check"], check=False, capture_output=True, text=True, timeout=120)
-    if checked.returncode != 0:
-        pytest.skip(f"criu: does not work on this kernel: {' '.join(checked.stderr.split())[-200:]}")
-    return found
+    try:
+        return working_criu()
+    except NoCriuError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -63,13 +63,17 @@ def _whole_hierarchies(
     return whole
 
 
-def _own_network(real: Callable[..., None], restoration: Any, chosen: dict[str, Any]) -> None:
-    real(restoration, chosen)
-    kept = [entry for entry in chosen["inherit_fd"] if entry["key"] != "extRootNetNS"]
-    if kept != chosen["inherit_fd"]:
+def _no_network(real: Callable[..., list[dict[str, str | int]]], *arguments: Any) -> list[dict[str, str | int]]:
+    entries = real(*arguments)
+    kept = [entry for entry in entries if entry["key"] != "extRootNetNS"]
+    if kept != entries:
         applied()
-        chosen["inherit_fd"] = kept
-        chosen["empty_ns"] |= 0x40000000  # CLONE_NEWNET
+    return kept
+
+
+def _no_streams(_real: Callable[..., Any], *_arguments: Any) -> list[dict[str, str | int]]:
+    applied()
+    return []
 
 
 STATE, COMMAND = "checkpoint/test_state.py", "checkpoint/test_command.py"
@@ -98,7 +102,7 @@ TABLE = (
     Mutant(
         "restore-forgets-the-streams",
         "a restored container has no new standard streams",
-        replaced("criu.restore:Restoration._inherit", skipped),
+        replaced("criu.restore:inherited_streams", _no_streams),
         f"{STREAMS}::test_pipes",
     ),
     Mutant(
@@ -151,8 +155,8 @@ TABLE = (
     ),
     Mutant(
         "restore-leaves-the-network",
-        "a container that had joined a network namespace has an empty one of its own afterwards",
-        replaced("criu.restore:Restoration._join", _own_network),
+        "a container that had joined a network namespace is not restored into it",
+        replaced("criu.restore:inherited_namespaces", _no_network),
         f"{NETWORK}::test_sockets_are_as_before[tcp-listener]",
     ),
     Mutant(

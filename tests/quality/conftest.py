@@ -5,17 +5,34 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Iterator
 
 import pytest
 from mutants import TABLE
 from reachable import reachable_directory
 from trial import CONTROL, judge, write_wrapper
+from working_criu import NoCriuError, working_criu
 
 from seatrial.conformance.errors import EnvironmentProblem
 
 
 @pytest.fixture(scope="session")
-def control(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+def criu_in_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The suite finds a CRIU that works, if there is one; else its cases about checkpoints are skipped."""
+    try:
+        program = working_criu()
+    except NoCriuError:
+        yield
+        return
+    links = tmp_path_factory.mktemp("criu")
+    (links / "criu").symlink_to(program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{links}:{os.environ['PATH']}")
+        yield
+
+
+@pytest.fixture(scope="session")
+def control(criu_in_path: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """View -> case -> outcome, of every case that some mutant refers to, for the runtime without a bug.  A view that
     this host does not have is left out.
 

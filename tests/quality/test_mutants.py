@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 from mutants import TABLE
@@ -14,12 +16,29 @@ from seatrial.conformance.verdict import outcome
 
 TIMEOUT = 4.0  # seconds for one command: a mutant that hangs need not hang for long
 
+PLANT_ALL = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from mutants import TABLE
+for mutant in TABLE:
+    try:
+        mutant.plant()
+    except (ImportError, AttributeError, KeyError) as error:
+        print(f"{mutant.name}: {error!r}")
+"""
+
 Control = dict[str, dict[str, str]]
 
 
 def test_names_are_unique() -> None:
     names = [mutant.name for mutant in TABLE]
     assert len(names) == len(set(names))
+
+
+def test_every_plant_finds_its_place() -> None:
+    """What a mutant replaces is there, also where its cases are skipped.  (All in one process, to be thrown away.)"""
+    done = subprocess.run([sys.executable, "-c", PLANT_ALL, os.path.dirname(__file__)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_the_runtime_without_a_bug_passes_the_same_cases(control: Control) -> None:
