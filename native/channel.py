@@ -53,7 +53,11 @@ def accept(fd: int) -> int:
 
 def send(fd: int, data: bytes, fds: Sequence[int] = ()) -> None:
     """sendmsg(2) of one packet with up to 32 descriptors; BrokenPipeError (no signal) when the peer is gone."""
-    checked(lib.seatrial_send(fd, data, len(data), list(fds), len(fds)), "sendmsg", f"fd {fd}")
+    passed = list(fds)
+    result = lib.seatrial_send(fd, data, len(data), passed, len(passed))
+    while result == -4:  # EINTR: Python's handlers have run
+        result = lib.seatrial_send(fd, data, len(data), passed, len(passed))
+    checked(result, "sendmsg", f"fd {fd}")
 
 
 def send_all(fd: int, data: bytes, fds: Sequence[int] = ()) -> None:

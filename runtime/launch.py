@@ -16,7 +16,7 @@ from seatrial.runtime.plan.environment import Environment
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from seatrial.runtime.config import Config
     from seatrial.runtime.log import Log
@@ -213,13 +213,23 @@ class Launch:
             self._other(message)
 
     def _go(self) -> None:
+        self._send(operations.MESSAGE_GO)
+
+    def _send(self, kind: int, error: int = 0, fds: Sequence[int] = ()) -> None:
+        """One message.  Raises what the executor has said if it is gone, SyscallError."""
         try:
-            channel.send_message(self.channel, operations.MESSAGE_GO)
-        except (BrokenPipeError, ConnectionResetError):
+            channel.send_message(self.channel, kind, error=error, fds=fds)
+        except (BrokenPipeError, ConnectionResetError) as broken:
+            from seatrial.runtime.wait import wait_readable
+
+            if not wait_readable([self.channel], 0):  # it is there all the same, and waits for us
+                raise SyscallError.of("send", "the executor", broken) from None
             message = receive(self.channel)
             if message is not None:
                 self._other(message)
             raise self._died() from None
+        except OSError as failed:
+            raise SyscallError.of("send", "the executor", failed) from None
 
     def _send_tree(self, index: int) -> None:
         """Answer an operation that needs a mount made with this process's privileges."""
@@ -237,10 +247,10 @@ class Launch:
                 raise
             # It had tried by itself and been refused: that is the failure to report.
             self.log.debug(str(error))
-            channel.send_message(self.channel, operations.MESSAGE_TREE, error=errno.EACCES)
+            self._send(operations.MESSAGE_TREE, error=errno.EACCES)
             return
         try:
-            channel.send_message(self.channel, operations.MESSAGE_TREE, fds=[tree])
+            self._send(operations.MESSAGE_TREE, fds=[tree])
         finally:
             os.close(tree)
 

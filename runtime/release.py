@@ -52,6 +52,8 @@ def _pass_gate(connection: int, state: State, log: Log) -> None:
         channel.send_message(connection, operations.MESSAGE_GO)
     except (BrokenPipeError, ConnectionResetError):
         raise gone from None
+    except OSError as error:
+        raise SyscallError.of("send", "the executor", error) from None
     while (message := receive(connection)) is not None:
         text = message.text.decode("utf-8", "replace")
         for fd in message.fds:

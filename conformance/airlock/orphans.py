@@ -7,8 +7,11 @@ import contextlib
 import os
 import re
 import signal
+import time
 
 from seatrial.conformance.driver.execute import wait_pidfd
+
+REAPING = 0.02  # seconds between two looks
 
 
 def children() -> set[int]:
@@ -24,11 +27,25 @@ def children() -> set[int]:
     return found
 
 
-def reap() -> None:
-    """Collect the zombies among the orphans that became our children."""
-    for pid in children():
+def reap(but: int | None = None) -> None:
+    """Collect the zombies among the orphans that became our children (and our own, `but` for one)."""
+    for pid in children() - {but}:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
+
+
+def wait_and_reap(pidfd: int, seconds: float) -> bool:
+    """wait_pidfd() for a child, collecting other zombies meanwhile.  (A container's init dies only when all of its pid
+    namespace are reaped, pid_namespaces(7); of an orphan we are the one who can.)  No other thread may have children.
+    """
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+        ours = next((int(line.split()[1]) for line in file if line.startswith("Pid:")), -1)
+    deadline = time.monotonic() + seconds
+    while not wait_pidfd(pidfd, min(REAPING, deadline - time.monotonic())):
+        if time.monotonic() >= deadline:
+            return False
+        reap(but=ours)
+    return True
 
 
 def of_container(name: str) -> set[int]:

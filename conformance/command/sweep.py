@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from seatrial.conformance.command import arguments
 from seatrial.conformance.errors import EnvironmentProblem
@@ -14,7 +15,7 @@ from seatrial.conformance.verdict import outcome
 if TYPE_CHECKING:
     from seatrial.conformance.sweep.campaign import Tally
 
-OPERATIONS = ("create", "start", "run", "exec", "update", "pause", "resume", "kill", "delete")
+OPERATIONS = ("create", "start", "run", "exec", "update", "pause", "resume", "checkpoint", "kill", "delete")
 TIMEOUT = 10.0  # seconds for one invocation
 
 
@@ -60,26 +61,28 @@ def run(options: argparse.Namespace) -> int:
         output=-1,
     )
     _check(order)
-    lines: list[str] = []
     start = time.monotonic()
 
     def listen(entry: dict[str, Any]) -> None:
-        lines.append(json.dumps(entry))
+        print(json.dumps(entry), file=results, flush=True)
         if "points" in entry:
             print(f"{entry['operation']}: {len(entry['points'])} points", flush=True)
         for kind, detail in entry.get("findings", ()):
             print(f"{entry['operation']} {entry['point']}: {kind}: {detail}", flush=True)
 
-    try:
+    with _open(options.results or os.devnull) as results:
         tallies = campaign.run(order, options.cgroup_view, listen)
-    finally:
-        if options.results:
-            with open(options.results, "w", encoding="utf-8") as file:
-                file.writelines(line + "\n" for line in lines)
     _summary(order.runtime, tallies, time.monotonic() - start)
     if not any(tally.tried - tally.endings["not reached"] for tally in tallies.values()):
         raise EnvironmentProblem("no point was reached: green must mean that something was tried")
     return outcome.FOUND if any(tally.findings for tally in tallies.values()) else outcome.CLEAN
+
+
+def _open(path: str) -> IO[str]:
+    try:
+        return open(path, "w", encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(f"--results {path}: {error.strerror}") from None
 
 
 def _names(given: list[str] | None, change: Any) -> list[str]:

@@ -123,10 +123,10 @@ class Start:
     masks: tuple[str, ...]
 
 
-def follow(start: Start) -> tuple[int, bool]:
+def follow(start: Start, wait: Callable[[int, float], bool] = wait_pidfd) -> tuple[int, bool]:
     """Start a program and wait for its end: (status as in Result, whether it was killed because the time was up).
 
-    EnvironmentProblem when it cannot be started."""
+    `wait` gets a pidfd and seconds.  EnvironmentProblem when it cannot be started."""
 
     def start_it() -> subprocess.Popen[bytes]:
         stdin, stdout, stderr = start.streams
@@ -149,7 +149,7 @@ def follow(start: Start) -> tuple[int, bool]:
             raise EnvironmentProblem(f"cannot start {start.argv[0]}: {error.strerror}") from error
         pidfd = os.pidfd_open(process.pid)
         try:
-            timed_out = not wait_pidfd(pidfd, start.timeout)
+            timed_out = not wait(pidfd, start.timeout)
         finally:
             os.close(pidfd)
             if process.poll() is None:

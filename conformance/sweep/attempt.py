@@ -77,7 +77,7 @@ class Attempts:
                     ending, proof = self._judge(point, bundle, result, findings)
                 except RuntimeTimeout as error:
                     ending = HANG
-                    findings.append((HANG, f"{error}; the last call was {self._last_call()}"))
+                    findings.append((HANG, f"{error}; the last call{_kind(point)} was {self._last_call()}"))
                 if point is not None and point.fault == KILL:
                     findings += self._after_a_crash(bundle)
                 findings += self._delete(bundle)
@@ -152,6 +152,11 @@ class Attempts:
         if watch.last != before:
             watch.clean(before)
         return [(LEAK, line.replace(bundle.name, "ID")) for line in found]
+
+
+def _kind(point: Point | None) -> str:
+    """A point's attempt sees the calls of its name alone."""
+    return "" if point is None else " of that name"
 
 
 def _last_line(result: Result) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.mask import numbers
@@ -32,7 +33,8 @@ class Call:
 
 
 _MAKE = ("EACCES", "EEXIST", "ENOENT", "ENOMEM", "ENOSPC", "EPERM", "EROFS")
-_REMOVE = ("EACCES", "EBUSY", "EIO", "ENOENT", "ENOMEM", "EPERM", "EROFS")
+_REMOVE = ("EACCES", "EBUSY", "EIO", "ENOMEM", "EPERM", "EROFS")  # ENOENT would say that it is done
+_RENAME = (*_REMOVE, "ENOENT")
 _CHANGE = ("EACCES", "EIO", "ENOENT", "ENOMEM", "EPERM", "EROFS")
 _OPEN = ("EACCES", "EINTR", "EMFILE", "ENFILE", "ENODEV", "ENOENT", "ENOMEM", "ENOSPC", "EPERM", "EROFS")
 _WRITE = ("EBUSY", "EINTR", "EINVAL", "EIO", "ENOSPC", "EPERM")
@@ -83,9 +85,9 @@ _TABLE = (
     Call("rmdir", 84, -1, _REMOVE, path=(None, 0)),
     Call("unlink", 87, -1, _REMOVE, path=(None, 0)),
     Call("unlinkat", 263, 35, _REMOVE, path=(0, 1)),
-    Call("rename", 82, -1, _REMOVE, path=(None, 1)),
-    Call("renameat", 264, 38, _REMOVE, path=(2, 3)),
-    Call("renameat2", 316, 276, _REMOVE, path=(2, 3)),
+    Call("rename", 82, -1, _RENAME, path=(None, 1)),
+    Call("renameat", 264, 38, _RENAME, path=(2, 3)),
+    Call("renameat2", 316, 276, _RENAME, path=(2, 3)),
     Call("chmod", 90, -1, _CHANGE, path=(None, 0)),
     Call("fchmod", 91, 52, _CHANGE, fd=0),
     Call("fchmodat", 268, 53, _CHANGE, path=(0, 1)),
@@ -142,6 +144,13 @@ PRCTL = {1: "PDEATHSIG", 4: "DUMPABLE", 8: "KEEPCAPS", 22: "SECCOMP", 24: "CAPBS
 PRCTL |= {38: "NO_NEW_PRIVS", 47: "CAP_AMBIENT"}
 
 
+def is_untrue(call: str, object: str, errno: str) -> bool:
+    """Whether this errno only denies that the container exists, whose state it is about: no failure, and a runtime
+    cannot but believe it."""
+    return errno == "ENOENT" and call in ("open", "openat", "openat2") and object.startswith("state/ID")
+
+
+@cache
 def by_number(machine: str | None = None) -> dict[int, Call]:
     """The calls of this machine (or of one as uname(2) names it), by number.  EnvironmentProblem for an unknown one."""
     name = os.uname().machine if machine is None else machine

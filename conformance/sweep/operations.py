@@ -8,16 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial.conformance.airlock import cgroups
-from seatrial.conformance.driver import probe
+from seatrial.conformance.airlock import cgroups, orphans
+from seatrial.conformance.driver import criu, probe
 from seatrial.conformance.driver.bundle import PROBE, Bundle
 from seatrial.conformance.driver.driver import Container, Runtime, parse_object
 from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.workload import DIRECTORY, Answers
 from seatrial.conformance.sweep.proof import proof
 
 GONE = "gone"
 END = 10.0  # seconds until a container's program must have ended
-UPDATE = ("--pids-limit", "77", "--cpu-share", "512")
+IMAGES = "images"  # where a checkpoint goes: beside the bundle's root
+UPDATE = {"pids": ("--pids-limit", "77"), "cpu": ("--cpu-share", "512")}  # by what they need of the host
 LIMITS = ("pids.max", "cpu.shares", "cpu.weight", "cpu.max", "memory.max", "memory.limit_in_bytes")
 
 
@@ -32,6 +34,7 @@ class Operation:
     proof: Callable[[Runtime, Bundle, Result], Any]
     statuses: tuple[str, ...]
     needs: str | None = None  # a command outside the specification that the runtime must have
+    unusable: Callable[[], str | None] = lambda: None  # why this host cannot do it, if it cannot
 
 
 def known(runtime: Runtime, bundle: Bundle) -> Container:
@@ -54,9 +57,23 @@ def _created(runtime: Runtime, bundle: Bundle) -> Container:
 
 
 def _running(runtime: Runtime, bundle: Bundle) -> Container:
-    container = runtime.create(bundle.probe("hold", report=False))
-    container.start()
+    bundle.probe("hold", report=False)
+    if runtime.offers("run"):
+        runtime.run(bundle, detach=True)
+        container = known(runtime, bundle)
+    else:
+        container = runtime.create(bundle)
+        container.start()
     container.wait_output('"hold"', END)
+    return container
+
+
+def _working(runtime: Runtime, bundle: Bundle) -> Container:
+    """Its program has let go of the standard streams, which are files that CRIU does not find."""
+    bundle.directory(DIRECTORY, 0o777)
+    container = runtime.create(bundle.args(PROBE, "workload", DIRECTORY))
+    container.start()
+    Answers(bundle.rootfs + DIRECTORY).take(END, lambda: os.path.exists(f"/proc/{container.pid}/exe"))
     return container
 
 
@@ -72,6 +89,23 @@ def _create(runtime: Runtime, bundle: Bundle, _: Container | None) -> Result:
 
 def _run(runtime: Runtime, bundle: Bundle, _: Container | None) -> Result:
     return runtime.run(bundle, check=False)
+
+
+def _checkpoint(runtime: Runtime, bundle: Bundle, _: Container | None) -> Result:
+    """The container's image goes into the bundle."""
+    return runtime.command("checkpoint", "--image-path", bundle.outside(IMAGES), bundle.name)
+
+
+def _update(runtime: Runtime, bundle: Bundle, _: Container | None) -> Result:
+    there = cgroups.read_view().controllers()
+    words = [word for controller, option in UPDATE.items() if controller in there for word in option]
+    return runtime.command("update", *words, bundle.name)
+
+
+def _no_limits() -> str | None:
+    if not cgroups.read_view().controllers().isdisjoint(UPDATE):
+        return None
+    return f"this view of the cgroups has none of the controllers {', '.join(UPDATE)}"
 
 
 def _command(*words: str, after: tuple[str, ...] = ()) -> Callable[[Runtime, Bundle, Container | None], Result]:
@@ -104,15 +138,24 @@ def _ends_and_reports(runtime: Runtime, bundle: Bundle, result: Result) -> Any:
 def _limits(runtime: Runtime, bundle: Bundle, result: Result) -> Any:
     """The limits that the kernel has for the container."""
     found = {}
-    with open(f"/proc/{known(runtime, bundle).pid}/cgroup", encoding="utf-8", errors="replace") as file:
+    for names, directory in _cgroups(known(runtime, bundle).pid).items():
+        for name in LIMITS:
+            with contextlib.suppress(OSError), open(f"{directory}/{name}", encoding="ascii") as file:
+                found[f"{names or 'v2'} {name}"] = file.read().strip()
+    return found
+
+
+def _cgroups(pid: int) -> dict[str, str]:
+    """The directories of a process' cgroups, by the controllers as /proc/PID/cgroup names them (cgroups(7))."""
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
         lines = file.read().splitlines()
     view = cgroups.read_view()
+    found = {}
     for line in lines:
         _, names, path = line.split(":", 2)
-        mount = view.v2 if not names else view.v1.get(names.split(",")[0])
-        for name in LIMITS if mount else ():
-            with contextlib.suppress(OSError), open(f"{mount}{path}/{name}", encoding="ascii") as file:
-                found[f"{names or 'v2'} {name}"] = file.read().strip()
+        mount = view.v1.get(names.split(",")[0]) if names else view.v2
+        if mount:
+            found[names] = mount + path
     return found
 
 
@@ -125,21 +168,31 @@ def _stopped(runtime: Runtime, bundle: Bundle, result: Result) -> Any:
     return {"status": "stopped"}
 
 
+def _restores(runtime: Runtime, bundle: Bundle, result: Result) -> Any:
+    """What the image is good for: the container is gone, and comes back."""
+    before = status(runtime, bundle)
+    words = ("--bundle", bundle.path, "--image-path", bundle.outside(IMAGES), "--detach")
+    runtime.command("restore", *words, bundle.name).check()
+    return {"status": before, "restored": status(runtime, bundle)}
+
+
 _LIST = (
     Operation("create", _nothing, _create, _starts_and_reports, (GONE, "creating", "created", "stopped")),
     Operation("start", _created, _command("start"), _ends_and_reports, ("created", "running", "stopped")),
     Operation("run", _nothing, _run, _reported, (GONE, "creating", "created", "running", "stopped"), "run"),
     Operation("exec", _running, _command("exec", after=(PROBE, "report")), _reported, ("running", "stopped"), "exec"),
-    Operation(
-        "update",
-        _running,
-        _command("update", *UPDATE),
-        _limits,
-        ("running",),
-        "update",
-    ),
+    Operation("update", _running, _update, _limits, ("running",), "update", _no_limits),
     Operation("pause", _running, _command("pause"), _status, ("running", "paused"), "pause"),
     Operation("resume", _paused, _command("resume"), _status, ("running", "paused"), "resume"),
+    Operation(
+        "checkpoint",
+        _working,
+        _checkpoint,
+        _restores,
+        (GONE, "running", "paused", "stopped"),
+        "checkpoint",
+        criu.unusable,
+    ),
     Operation("kill", _running, _command("kill", after=("KILL",)), _stopped, ("running", "stopped")),
     Operation("delete", _running, _command("delete", "--force"), _status, (GONE, "running", "stopped")),
 )
@@ -148,5 +201,15 @@ OPERATIONS = {operation.name: operation for operation in _LIST}
 
 def thaw(runtime: Runtime, bundle: Bundle) -> None:
     """Resume a container that is left paused: whether `delete --force` takes one is not the sweep's question."""
-    if os.path.exists(os.path.join(runtime.root, bundle.name)) and status(runtime, bundle) == "paused":
+    if any(_is_frozen(pid) for pid in orphans.of_container(bundle.name)) and status(runtime, bundle) == "paused":
         runtime.command("resume", bundle.name)
+
+
+def _is_frozen(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        for directory in _cgroups(pid).values():
+            for name, thawed in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+                with contextlib.suppress(OSError), open(f"{directory}/{name}", encoding="ascii") as file:
+                    if file.read().strip() != thawed:
+                        return True
+    return False

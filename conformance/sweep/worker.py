@@ -18,7 +18,7 @@ from seatrial.conformance.airlock.airlock import VIEW_ENV
 from seatrial.conformance.engine.session import Session
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.sweep.attempt import Attempts
-from seatrial.conformance.sweep.calls import CALLS
+from seatrial.conformance.sweep.calls import CALLS, is_untrue
 from seatrial.conformance.sweep.operations import OPERATIONS
 from seatrial.conformance.sweep.supervised import SupervisedRuntime
 from seatrial.conformance.sweep.supervisor import KILL, Place, Point
@@ -51,7 +51,7 @@ def points(places: Iterable[Place], order: Order) -> list[Point]:
             continue
         known = CALLS[place.call].errnos
         faults = [KILL] if order.crash else [name for name in known if not order.errnos or name in order.errnos]
-        found += [Point(place, fault) for fault in faults]
+        found += [Point(place, fault) for fault in faults if not is_untrue(place.call, place.object, fault)]
     if order.only is not None:
         return [point for point in found if order.only in str(point)]
     part, whole = order.shard
@@ -79,6 +79,10 @@ class Worker:
             )
             if self.operation.needs is not None and not runtime.offers(self.operation.needs):
                 self.voice.say(skipped=f"the runtime has no command {self.operation.needs}")
+                return outcome.CLEAN
+            reason = self.operation.unusable()
+            if reason is not None:
+                self.voice.say(skipped=reason)
                 return outcome.CLEAN
             work(Attempts(session, runtime, self.operation))
             return outcome.CLEAN

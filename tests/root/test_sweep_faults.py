@@ -88,6 +88,15 @@ def test_errors_of_the_executor_name_the_operation(tmp_path: Path) -> None:
     assert [said for said in failed if not re.search(r": EPERM.* \(operation \d+ of \d+\)", said)] == []
 
 
+@pytest.mark.parametrize("point", ["sendmsg socket:[RANDOM] #1 ENOMEM", "sendmsg socket:[RANDOM] #3 EPIPE"])
+def test_a_process_of_a_failed_exec_holds_nothing_up(tmp_path: Path, point: str) -> None:
+    """It dies as an orphan, and init only when somebody has reaped it; and who is told EPIPE of a peer that is alive
+    does not wait for its end."""
+    done, entries = sweep(tmp_path, "faults", "--op", "exec", "--point", point, "--timeout", "60")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [entry["ending"] for entry in entries if "ending" in entry] == ["error exit"]
+
+
 NOT_TAKEN = """
 import os
 from seatrial.conformance.driver.execute import Start

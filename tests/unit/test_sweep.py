@@ -14,7 +14,7 @@ from cbpf import AARCH64, ALLOW, I386, X86_64, run
 from seatrial.conformance import cli
 from seatrial.conformance.command import sweep as command
 from seatrial.conformance.errors import EnvironmentProblem
-from seatrial.conformance.sweep import calls
+from seatrial.conformance.sweep import calls, supervised
 from seatrial.conformance.sweep.launch import CONTROL, NOTIFY, program
 from seatrial.conformance.sweep.operations import OPERATIONS
 from seatrial.conformance.sweep.proof import differences, proof
@@ -122,6 +122,29 @@ def test_points_of_an_order() -> None:
     assert points(places, order(only="setsid - #1 EPERM")) == [Point(places[1], "EPERM")]
     parts = [points(places, order(shard=[part, 3])) for part in (1, 2, 3)]
     assert sorted(point for part in parts for point in part) == sorted(every)
+
+
+def test_what_is_there_is_not_denied() -> None:
+    """No failure, and not to be told from the truth: that the container does not exist, that a removal was done."""
+    state, cgroup = Place("openat", "state/ID/state.json", 1), Place("openat", "cgroup/pids/ID/pids.max", 1)
+    assert "ENOENT" not in {point.fault for point in points([state], order())}
+    assert "ENOENT" in {point.fault for point in points([cgroup], order())}
+    assert "ENOENT" not in {point.fault for point in points([Place("rmdir", "cgroup/pids/ID", 1)], order())}
+
+
+def test_results_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "faults", "--runtime", "/bin/true", "--results", str(tmp_path / "none" / "file")]
+    assert cli.main(words) == 2
+    assert "--results" in capsys.readouterr().err
+
+
+def test_an_attempt_stops_the_calls_of_its_name_alone() -> None:
+    table = calls.by_number()
+    numbers = {call.name: number for number, call in table.items()}
+    code = supervised.filter_of("mkdirat")
+    assert run(code, numbers["mkdirat"]) == NOTIFY
+    assert {run(code, number) for number in table if number != numbers["mkdirat"]} == {ALLOW}
+    assert run(supervised.filter_of(None), numbers["openat2"]) == NOTIFY
 
 
 def test_what_differs_between_reports() -> None:
