@@ -5,6 +5,7 @@ That is the control of the cases about checkpoints: what CRIU alone cannot do he
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -15,13 +16,16 @@ import time
 from functools import cache
 
 from seatrial.conformance.driver.bundle import probe_program
+from seatrial.conformance.driver.network import KeptNetwork
 from seatrial.conformance.driver.probe import Report
 from seatrial.conformance.driver.workload import DIRECTORY, Answers
 from seatrial.conformance.errors import EnvironmentProblem, Finding
 
+PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
+KEY = "network"  # of a namespace that is no part of the images
 SECONDS = 120.0  # for one invocation: a machine in software emulation takes 20
 ALWAYS = ("-v4", "--manage-cgroups=ignore")  # the control is about processes: its cgroup is ours
-NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--uts", "--propagation=private")
+NAMESPACES = ("--mount", "--pid", "--ipc", "--uts", "--propagation=private")
 
 
 @cache
@@ -87,16 +91,22 @@ def lacks(feature: str) -> str | None:
 
 
 @cache
-def control(kinds: tuple[str, ...], flags: tuple[str, ...] = (), compared: str = "") -> str | None:
+def control(
+    kinds: tuple[str, ...], flags: tuple[str, ...] = (), *, compared: str = "", lasting: bool = False
+) -> str | None:
     """Why plain CRIU cannot carry these kinds of workload over with these flags; None when it can.
 
-    `compared` names what has to be the same besides the states of the kinds: a member of the report.
+    `compared` names what has to be the same besides the states of the kinds: a member of the report.  With `lasting`
+    the network namespace is there before and after, and no part of the images.
     """
     if not shutil.which("unshare"):
         return "no program unshare"
     directory = tempfile.mkdtemp(prefix="seatrial-criu-")
     try:
-        with Plain(directory) as plain:
+        with (
+            KeptNetwork("ip link set lo up") if lasting else contextlib.nullcontext() as network,
+            Plain(directory, network.path if network else None) as plain,
+        ):
             before = plain.start(kinds)
             plain.dump("images", *flags)
             after = plain.restore("images", *flags)
@@ -113,13 +123,15 @@ def control(kinds: tuple[str, ...], flags: tuple[str, ...] = (), compared: str =
 
 
 class Plain:
-    """A workload in namespaces of its own, made by unshare(1), that criu dumps and restores.
+    """A workload in namespaces of its own, made by unshare(1), that criu dumps and restores; `network` is the path of
+    the network namespace that it joins instead.
 
     A context manager, which ends what runs.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, network: str | None = None) -> None:
         self.directory = directory
+        self.network = network
         self.root = os.path.join(directory, "root")
         self.answers = Answers(self.root + DIRECTORY)
         self.pid = 0  # of the workload, 0 while there is none
@@ -150,11 +162,13 @@ class Plain:
             "mknod dev/null c 1 3 666",
             "syscall pivot_root str:. str:.",
             "umount . detach",
+            f"syscall prctl {PR_SET_NO_NEW_PRIVS} 1 0 0 0",  # as most containers have it
             " ".join(["exec", "/probe", "workload", DIRECTORY, "loopback", *kinds]),
         ]
         words = " -- ".join(steps).split()
         with open(os.path.join(self.directory, "steps.log"), "wb") as log:
-            command = ["unshare", *NAMESPACES, "--fork", probe_program(), *words]
+            where = ["nsenter", f"--net={self.network}", "unshare"] if self.network else ["unshare", "--net"]
+            command = [*where, *NAMESPACES, "--fork", probe_program(), *words]
             self._parent = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         report = self.answers.take(SECONDS, lambda: self._parent is not None and self._parent.poll() is None)
         with open(f"/proc/{self._parent.pid}/task/{self._parent.pid}/children", encoding="ascii") as file:
@@ -168,7 +182,8 @@ class Plain:
 
     def dump(self, images: str, *flags: str) -> None:
         """`criu dump`, after which the processes are gone; Finding when it fails."""
-        self._criu("dump", images, "--tree", str(self.pid), *flags)
+        outside = ["--external", f"net[{os.stat(self.network).st_ino}]:{KEY}"] if self.network else []
+        self._criu("dump", images, "--tree", str(self.pid), *outside, *flags)
         assert self._parent is not None
         self._parent.wait(SECONDS)
         self.pid = 0
@@ -179,21 +194,32 @@ class Plain:
         mounted = subprocess.run(["mount", "--bind", self.root, self.root], capture_output=True, text=True)
         if mounted.returncode != 0:
             raise EnvironmentProblem(f"mount --bind {self.root}: {mounted.stderr.strip()}")
+        network = os.open(self.network, os.O_RDONLY | os.O_CLOEXEC) if self.network else -1
+        outside = ["--inherit-fd", f"fd[{network}]:{KEY}"] if self.network else []
         try:
-            self._criu("restore", images, "--restore-detached", "--pidfile", path, *flags)
+            self._criu("restore", images, "--restore-detached", "--pidfile", path, *outside, *flags, passed=network)
         finally:
             subprocess.run(["umount", "--lazy", self.root], capture_output=True)
+            if network >= 0:
+                os.close(network)
         with open(path, encoding="ascii") as file:
             self.pid = int(file.read())
         return self.ask()
 
-    def _criu(self, verb: str, images: str, *words: str) -> None:
+    def _criu(self, verb: str, images: str, *words: str, passed: int = -1) -> None:
         directory = os.path.join(self.directory, images)
         os.makedirs(directory, exist_ok=True)
         command = [program() or "criu", verb, "--images-dir", directory, "--log-file", f"{verb}.log", "--root"]
         command += [self.root, *ALWAYS, *words]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=SECONDS)
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                timeout=SECONDS,
+                pass_fds=[passed] if passed >= 0 else [],
+            )
         except subprocess.TimeoutExpired:
             raise Finding(f"criu {verb} is not finished after {SECONDS:g} s") from None
         if done.returncode != 0:

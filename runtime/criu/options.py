@@ -18,6 +18,7 @@ CONFIG_ANNOTATION = "org.criu.config"
 CONFIG_FILE = "/etc/criu/runc.conf"
 LOG_LEVEL = 4  # everything: what CRIU logs is all there is to go by
 _IPTABLES = "iptables-restore"
+_UNLOCKS_TWICE = (4, 2, 0)
 EXTERNAL_NAMESPACES = {"net": "extRootNetNS", "pid": "extRootPidNS"}  # libcontainer's keys
 
 
@@ -59,6 +60,19 @@ def network_lock(options: CriuOptions, version: tuple[int, int, int], path: str)
     if version < (3, 17, 0) or any(os.access(f"{place}/{_IPTABLES}", os.X_OK) for place in path.split(":")):
         return 0
     return NETWORK_LOCKS["nftables"]
+
+
+def leaves_network(options: CriuOptions, config: Config, version: tuple[int, int, int]) -> bool:
+    """Whether CRIU is not to hear of an empty network namespace on restore, because the container joins one.
+
+    It restores nothing in that one anyhow; but for an empty one it keeps packets away a second time, above the lock
+    that the dump has left there, and before 4.2 it undoes only one of the two (its pull requests 2323 for iptables and
+    2653 for nftables): nobody reaches anybody in that namespace any more.  A newer one keeps packets away from
+    connections that are not there yet, where the namespace is another one than that of the dump.
+    """
+    if config.is_new("net"):
+        return False
+    return not options.tcp_established or version < _UNLOCKS_TWICE
 
 
 def in_foreign_cgroup(proc_cgroup: str, paths: dict[str, str]) -> bool:

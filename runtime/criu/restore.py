@@ -23,7 +23,7 @@ from seatrial.runtime.criu.inherit import (
     veth_pairs,
 )
 from seatrial.runtime.criu.mounts import cgroup_binds, key_of, sources, usual_keys
-from seatrial.runtime.criu.options import common, log_path, network_lock
+from seatrial.runtime.criu.options import common, leaves_network, log_path, network_lock
 from seatrial.runtime.criu.report import failure
 from seatrial.runtime.criu.root import NAME, bind_root, in_new_mounts
 from seatrial.runtime.criu.service import Service, check_features, check_version
@@ -88,6 +88,8 @@ class Restoration:
             version = check_version(options.criu, self.log)
             if lock := network_lock(options, version, os.environ.get("PATH", "")):
                 chosen["network_lock"] = lock
+            if leaves_network(options, self.config, version):
+                chosen["empty_ns"] &= ~NAMESPACE_FLAGS["net"]
             if options.lazy_pages:
                 check_features(options.criu, ("lazy_pages",))
             keys = self._check(images, chosen)

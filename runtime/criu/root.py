@@ -15,7 +15,16 @@ from seatrial.native import mount_api
 from seatrial.native.syscall import openat2, unshare
 from seatrial.runtime.criu.mounts import is_below, key_of
 from seatrial.runtime.errors import SyscallError
-from seatrial.runtime.mount_options import MS_BIND, MS_REC, MS_REMOUNT, MS_SLAVE
+from seatrial.runtime.mount_options import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    MS_SLAVE,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +38,7 @@ _NEWNS = 0x20000
 _RESOLVE_IN_ROOT = 0x10
 _RESOLVE_NO_MAGICLINKS = 0x02
 _O_PATH = 0o10000000
+_KEPT = MS_NOSUID | MS_NODEV | MS_NOEXEC  # ST_* of statvfs(3) are the same; of the times a remount changes nothing
 
 
 def in_new_mounts(work: Callable[[], None]) -> None:
@@ -61,7 +71,11 @@ def in_new_mounts(work: Callable[[], None]) -> None:
 
 
 def bind_root(config: Config, directory: str) -> None:
-    """Bind the rootfs to a directory, and make what mount points it lacks.  Raises SyscallError."""
+    """Bind the rootfs to a directory, make what mount points it lacks, and have it read-only where config.json says so.
+
+    The container's root takes the flags of this mount: CRIU keeps those of a root since 4.2 only (its issue 2632), and
+    what was read-only could be written to after a restore.  Raises SyscallError.
+    """
     try:
         mount_api.mount(config.rootfs, directory, None, MS_BIND | MS_REC)
         root = os.open(directory, _O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -71,6 +85,12 @@ def bind_root(config: Config, directory: str) -> None:
         _make_mount_points(config, root)
     finally:
         os.close(root)
+    if config.readonlyfs:
+        try:
+            kept = os.statvfs(directory).f_flag & _KEPT
+            mount_api.mount(None, directory, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
+        except OSError as error:
+            raise SyscallError.of("make the root read-only", config.rootfs, error) from None
 
 
 def _make_mount_points(config: Config, root: int) -> None:

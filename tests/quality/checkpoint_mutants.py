@@ -76,6 +76,11 @@ def _no_streams(_real: Callable[..., Any], *_arguments: Any) -> list[dict[str, s
     return []
 
 
+def _where_it_was(_real: Callable[..., Any], *_arguments: Any) -> list[dict[str, str]]:
+    applied()
+    return []
+
+
 STATE, COMMAND = "checkpoint/test_state.py", "checkpoint/test_command.py"
 NETWORK, STREAMS = "checkpoint/test_network.py", "checkpoint/test_streams.py"
 IMAGES, SURROUNDINGS = "checkpoint/test_images.py", "checkpoint/test_surroundings.py"
@@ -165,6 +170,12 @@ TABLE = (
         replaced("criu.restore:cgroup_binds", _whole_hierarchies),
         f"{STATE}::test_report_is_as_before[mounts]",
         view="v1",
+    ),
+    Mutant(
+        "restore-goes-by-the-cgroups-of-the-images",
+        "a restored container is in the cgroups that the images name",
+        replaced("criu.restore:cgroup_roots", _where_it_was),
+        f"{SURROUNDINGS}::test_another_cgroup",
     ),
     Mutant(
         "failed-restore-leaves-all",

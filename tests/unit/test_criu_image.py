@@ -11,7 +11,7 @@ from seatrial.runtime.checkpoint import CriuOptions
 from seatrial.runtime.config import Config, IDMap, Mount, Namespace, Process, TimeOffset
 from seatrial.runtime.criu.compare import compare
 from seatrial.runtime.criu.image import CONTAINER_FILE, Directory, Record, open_image, parent_directory
-from seatrial.runtime.criu.options import common, in_foreign_cgroup, log_path, network_lock
+from seatrial.runtime.criu.options import common, in_foreign_cgroup, leaves_network, log_path, network_lock
 from seatrial.runtime.criu.programs import check, mapped
 from seatrial.runtime.errors import ConfigError, CriuError, SyscallError, UsageError
 from seatrial.runtime.mount_options import MS_BIND, MS_RDONLY
@@ -242,6 +242,18 @@ def test_network_lock_without_iptables(tmp_path: os.PathLike[str]) -> None:
     assert network_lock(plain, (3, 17, 1), there) == 0
     assert network_lock(plain, (3, 17, 1), nowhere) == 2
     assert network_lock(plain, (3, 16, 1), nowhere) == 0
+
+
+def test_joined_network_is_not_emptied_where_criu_cannot_undo_it() -> None:
+    def kind(path: str) -> Config:
+        return config(namespaces=[Namespace(type="net", path=path)])
+
+    plain, connected = CriuOptions(images_directory="/i"), CriuOptions(images_directory="/i", tcp_established=True)
+    assert not leaves_network(plain, kind(""), (3, 17, 1))
+    assert leaves_network(plain, kind("/there"), (4, 2, 1))
+    assert leaves_network(plain, config(namespaces=[]), (4, 2, 1))
+    assert leaves_network(connected, kind("/there"), (4, 1, 1))
+    assert not leaves_network(connected, kind("/there"), (4, 2, 0))
 
 
 def test_annotation_names_the_configuration_file() -> None:

@@ -27,10 +27,15 @@ VARYING = ("blocks_free", "files_free")
 
 def hold(before: Report, after: Report, *members: str) -> None:
     """Finding unless the law holds for these members of the report."""
-    one, two = comparable(before.data), comparable(after.data)
-    found = [f"{name}: {_difference(one[name], two.get(name))}" for name in members if one[name] != two.get(name)]
+    found = differences(before, after, *members)
     if found:
-        raise Finding("not as it was before the checkpoint: " + "; ".join(found))
+        raise Finding("not as it was before the checkpoint: " + "; ".join(found.values()))
+
+
+def differences(before: Report, after: Report, *members: str) -> dict[str, str]:
+    """Where the law does not hold: member -> what became what."""
+    one, two = comparable(before.data), comparable(after.data)
+    return {name: f"{name}: {_difference(one[name], two.get(name))}" for name in members if one[name] != two.get(name)}
 
 
 def remaining(report: Report, *others: str) -> list[str]:

@@ -64,7 +64,7 @@ def test_report_is_as_before(bundle: Bundle, part: str) -> Part:
     """A part of the probe's report obeys the law."""
     trip = yield "attributes"
     named = [name for names in PARTS.values() for name in names]
-    law.hold(trip.before, trip.after, *PARTS.get(part, law.remaining(trip.before, *NETWORK, *named)))
+    trip.hold(*PARTS.get(part, law.remaining(trip.before, *NETWORK, *named)))
 
 
 def test_file_locks_are_as_before(runtime: Runtime, bundle: Bundle) -> None:

@@ -11,7 +11,6 @@ import pytest
 from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.cgroups.control_files import directories_of
-from seatrial.conformance.cases.checkpoint import law
 from seatrial.conformance.cases.checkpoint.roundtrip import CHECKPOINTS, Trip, travel
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
@@ -72,7 +71,7 @@ def test_user_who_is_not_root(runtime: Runtime, bundle: Bundle) -> None:
     bundle.process["user"] = {"uid": 1000, "gid": 1000, "additionalGids": [5, 6], "umask": 0o027}
     trip = Trip(runtime, bundle, "memory", "files", "shared-memory")
     travel(trip)
-    law.hold(trip.before, trip.after, "ids", "caps", "umask", "no_new_privs", "dumpable")
+    trip.hold("ids", "caps", "umask", "no_new_privs", "dumpable")
 
 
 @needs("userns")
@@ -83,7 +82,7 @@ def test_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
     trip = Trip(runtime, bundle, "memory", "pipes", "signals", "files")
     os.mkdir(trip.images(), 0o755)  # CRIU reads images as the namespace's root
     travel(trip)
-    law.hold(trip.before, trip.after, "uid_map", "gid_map", "setgroups", "ids", "caps")
+    trip.hold("uid_map", "gid_map", "setgroups", "ids", "caps")
 
 
 @needs("seccomp", "criu:seccomp_filters")
@@ -94,7 +93,7 @@ def test_seccomp_filter(runtime: Runtime, bundle: Bundle) -> None:
     bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [entry]}
     trip = Trip(runtime, bundle, "denied-call", "threads")
     travel(trip)
-    law.hold(trip.before, trip.after, "seccomp")
+    trip.hold("seccomp")
     assert trip.after.verb("workload", "denied-call").value == {"setdomainname": "EPROTO"}
 
 
@@ -148,6 +147,26 @@ def processes(directories: dict[str, str]) -> set[int]:
     if not found or len(found[0]) < 2 or any(pids != found[0] for pids in found):
         raise Finding(f"not all processes of the container are in all of its cgroups: {found}")
     return found[0]
+
+
+@needs("root")
+@covers("config-linux/control-groups/1", "config-linux/cgroups-path/1", "runtime/state/7")
+def test_another_cgroup(runtime: Runtime, bundle: Bundle) -> None:
+    """The config.json of restore says where the processes go; the cgroup of the images is not made anew."""
+    trip = Trip(runtime, bundle, "memory", "processes").start()
+    old = {path for path in directories_of(trip.container).values() if path.endswith(bundle.name)}
+    trip.checkpoint()
+    bundle.linux["cgroupsPath"] += "-there"
+    bundle.write()
+    with trip.attributed():
+        trip.restore()
+        trip.after = trip.ask()
+        trip.judge()
+    there = directories_of(trip.container)
+    assert old
+    assert {path for path in there.values() if path.endswith("-there")} == {f"{path}-there" for path in old}
+    processes(there)
+    assert [path for path in old if os.path.isdir(path)] == []
 
 
 @needs("exec")
