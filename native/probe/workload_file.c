@@ -106,8 +106,30 @@ static void unlinked_state(struct json *json)
     key_number(json, "successor", stat(PATH("replaced"), &two) == 0 ? two.st_size : -1);
 }
 
+/* -- with another name than that by which it was opened ------------------------------------------------------------ */
+
+static int linked;
+
+static int prepare_linked(void)
+{
+    TRY(linked = made(PATH("first"), O_RDWR, 900, 6));
+    TRY(link(PATH("first"), PATH("second")));
+    TRY(unlink(PATH("first")));
+    return 0;
+}
+
+static void linked_state(struct json *json)
+{
+    struct stat one = {0}, two = {0};
+    key_file(json, "linked", linked);
+    key_bool(json, "name_is_gone", access(PATH("first"), F_OK) < 0 && errno == ENOENT);
+    key_bool(json, "same_file",
+             fstat(linked, &one) == 0 && stat(PATH("second"), &two) == 0 && one.st_ino == two.st_ino);
+}
+
 const struct workload file_workloads[] = {
     {"files", prepare_files, files_state},
     {"unlinked-files", prepare_unlinked, unlinked_state},
+    {"linked-file", prepare_linked, linked_state},
     {NULL, NULL, NULL},
 };

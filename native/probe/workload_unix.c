@@ -13,6 +13,7 @@
 #include "workload.h"
 
 #define NAMED WORKLOAD_DIRECTORY "/workload-socket"
+#define OUTSIDE "/outside/socket" /* not ours: a datagram socket in a directory of the host */
 
 static int stream[2], messages[2], half[2], named, client, server, abstract;
 
@@ -119,7 +120,25 @@ static void state(struct json *json)
     key_reached(json, "abstract_reached", abstract, "\0workload", 9);
 }
 
+/* -- connected to a socket that is somebody else's ------------------------------------------------------------------ */
+
+static int outside;
+
+static int prepare_outside(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = OUTSIDE};
+    TRY(outside = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    TRY(connect(outside, (struct sockaddr *)&address, sizeof address));
+    return 0;
+}
+
+static void outside_state(struct json *json)
+{
+    key_count(json, "sent", send(outside, "here", 4, MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
 const struct workload unix_workloads[] = {
     {"unix-sockets", prepare, state},
+    {"outside-socket", prepare_outside, outside_state},
     {NULL, NULL, NULL},
 };

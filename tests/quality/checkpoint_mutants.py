@@ -36,6 +36,14 @@ def _never_left(real: Callable[..., dict[str, Any]], dump: Any) -> dict[str, Any
     return chosen
 
 
+def _always_linked(real: Callable[..., dict[str, Any]], dump: Any) -> dict[str, Any]:
+    chosen = real(dump)
+    if not chosen["link_remap"]:
+        applied()
+        chosen["link_remap"] = True
+    return chosen
+
+
 def _no_pid_file(real: Callable[..., None], restoration: Any, pid: int) -> None:
     if restoration.process.pid_file:
         applied()
@@ -145,6 +153,24 @@ TABLE = (
         "file locks are dumped without --file-locks",
         replaced("criu.dump:common", _option("file_locks", True)),
         f"{STATE}::test_file_locks_are_refused_without_the_flag",
+    ),
+    Mutant(
+        "files-are-always-linked",
+        "files that have another name are dumped without --link-remap",
+        replaced("criu.dump:Dump._options", _always_linked),
+        f"{STATE}::test_file_with_another_name",
+    ),
+    Mutant(
+        "outside-sockets-are-always-dumped",
+        "sockets that are connected to others outside are dumped without --ext-unix-sk",
+        replaced("criu.dump:common", _option("ext_unix_sk", True)),
+        f"{NETWORK}::test_socket_outside_of_the_container",
+    ),
+    Mutant(
+        "images-are-kept-whole",
+        "checkpoint ignores --auto-dedup",
+        replaced("criu.dump:common", _option("auto_dedup", False)),
+        f"{IMAGES}::test_images_give_up_what_is_had_twice",
     ),
     Mutant(
         "connections-are-always-dumped",

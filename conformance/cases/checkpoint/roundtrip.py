@@ -20,7 +20,15 @@ from seatrial.conformance.errors import Finding
 
 CHECKPOINTS = needs("command:checkpoint", "command:restore", "criu")
 STREAMS = {"terminal", "speaker"}  # kinds that are about the standard streams, which are the runtime's to bring back
-FLAGS = {"tcp": "tcp_established", "file-locks": "file_locks"}  # what a kind cannot be dumped without
+NO_CONTROL = STREAMS | {"outside-socket"}  # what unshare(1) and criu(8) have no part in, or no socket for
+# What a kind cannot be dumped without; ONLY_DUMPED are no flags of restore.
+FLAGS = {
+    "tcp": "tcp_established",
+    "file-locks": "file_locks",
+    "linked-file": "link_remap",
+    "outside-socket": "ext_unix_sk",
+}
+ONLY_DUMPED = {"link_remap"}
 
 
 class Trip:
@@ -91,7 +99,8 @@ class Trip:
         **options: Any,
     ) -> Result:
         """`restore --detach ID`; the container is `container` from then on."""
-        chosen = {"image_path": self.images(images), "work_path": self.work(), "detach": True, **self.flags, **options}
+        wanted = {name: value for name, value in self.flags.items() if name not in ONLY_DUMPED}
+        chosen = {"image_path": self.images(images), "work_path": self.work(), "detach": True, **wanted, **options}
         chosen = {"bundle": self.bundle.path, **chosen}
         container = Container(self.runtime, self.bundle, id or self.container.id)
         self.runtime.containers.append(container)
@@ -158,7 +167,7 @@ class Trip:
             raise
 
     def _blame(self, error: Finding) -> None:
-        if STREAMS & set(self.kinds):
+        if NO_CONTROL & set(self.kinds):
             return
         words = tuple("--" + name.replace("_", "-") for name in self.flags)
         lasting = any(entry["type"] == "network" and "path" in entry for entry in self.bundle.linux["namespaces"])

@@ -61,6 +61,30 @@ def test_chain_of_dumps(runtime: Runtime, bundle: Bundle) -> None:
     assert pages(trip.images("three")) < LARGE
 
 
+def occupied(directory: str) -> int:
+    """Bytes that the memory in images takes of the file system."""
+    return sum(512 * os.stat(path).st_blocks for path in glob.glob(os.path.join(directory, "pages-*.img")))
+
+
+@needs("criu:mem_dirty_track")
+@covers("runtime/state/7")
+def test_images_give_up_what_is_had_twice(runtime: Runtime, bundle: Bundle) -> None:
+    """--auto-dedup: a dump takes what it has anew out of its parent, and restore takes out what it has read."""
+    wants_flag(runtime, "checkpoint", "auto-dedup")
+    trip = Trip(runtime, bundle, "changing-memory").start()
+    with trip.attributed():
+        trip.checkpoint(images="one", pre_dump=True)
+        trip.ask()
+        before = occupied(trip.images("one"))
+        trip.checkpoint(images="two", parent_path="../one", auto_dedup=True)
+        assert 0 < occupied(trip.images("one")) < before
+        before = occupied(trip.images("two"))
+        trip.restore(images="two", auto_dedup=True)
+        assert occupied(trip.images("two")) < before
+        trip.after = trip.ask()
+        trip.judge()
+
+
 def lazy_server(trip: Trip, work: str, *words: str) -> subprocess.Popen[bytes]:
     """`criu lazy-pages`, which gives a restored process its pages; it ends when it has given all."""
     command = [criu.program() or "criu", "lazy-pages", "--images-dir", trip.images(), "--work-dir", work, "-v4"]

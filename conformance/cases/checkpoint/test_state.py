@@ -12,7 +12,7 @@ import pytest
 
 from seatrial.conformance.case import covers, needs, profile
 from seatrial.conformance.cases.checkpoint import law
-from seatrial.conformance.cases.checkpoint.roundtrip import CHECKPOINTS, Trip, round_trip, travel
+from seatrial.conformance.cases.checkpoint.roundtrip import CHECKPOINTS, Trip, round_trip, travel, wants_flag
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.engine.together import together
@@ -75,6 +75,18 @@ def test_file_locks_are_as_before(runtime: Runtime, bundle: Bundle) -> None:
 def test_file_locks_are_refused_without_the_flag(runtime: Runtime, bundle: Bundle) -> None:
     """The checkpoint fails, and the container runs on, its locks held; with the flag it goes."""
     Trip(runtime, bundle, "file-locks").start().refused_without_flags()
+
+
+def test_file_with_another_name(runtime: Runtime, bundle: Bundle) -> None:
+    """A file that has lost the name by which it was opened, and has another: with --link-remap it is the same file
+    afterwards; without, the checkpoint fails, and the container runs on."""
+    wants_flag(runtime, "checkpoint", "link-remap")
+    trip = Trip(runtime, bundle, "linked-file").start()
+    trip.refused_without_flags()
+    with trip.attributed():
+        trip.restore()
+        trip.after = trip.ask()
+        trip.judge()
 
 
 @needs("cgroup2")
