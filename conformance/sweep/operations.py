@@ -194,7 +194,7 @@ _LIST = (
         criu.unusable,
     ),
     Operation("kill", _running, _command("kill", after=("KILL",)), _stopped, ("running", "stopped")),
-    Operation("delete", _running, _command("delete", "--force"), _status, (GONE, "running", "stopped")),
+    Operation("delete", _running, _command("delete", "--force"), _status, (GONE, "running", "paused", "stopped")),
 )
 OPERATIONS = {operation.name: operation for operation in _LIST}
 

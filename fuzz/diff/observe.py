@@ -11,12 +11,12 @@ from typing import Any
 from seatrial.conformance.airlock import leaks, orphans
 from seatrial.conformance.driver import defaults
 from seatrial.conformance.driver.bundle import PROBE, Bundle
-from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.driver.execute import Result
 from seatrial.conformance.engine.session import Session
 from seatrial.conformance.errors import EnvironmentProblem, Finding, RuntimeTimeout
 from seatrial.conformance.sweep.proof import proof
 from seatrial.fuzz.diff.paths import Document
+from seatrial.fuzz.diff.warm import open_runtime
 
 RUN, STEPS = "run", "steps"  # how a container is run: in the foreground, or by create, start and delete
 FLOWS = (RUN, STEPS)
@@ -51,14 +51,15 @@ class Observation:
 
 
 class Place:
-    """One runtime of a lane, with a state directory and a watch of its own."""
+    """One runtime of a lane, with a state directory and a watch of its own.  `warm`: the reference runtime may have its
+    start-up behind it (warm.py)."""
 
-    def __init__(self, session: Session, path: str, number: int, timeout: float) -> None:
+    def __init__(self, session: Session, path: str, number: int, timeout: float, warm: bool = True) -> None:
         self.session = session
         self.path = path
         directory = os.path.join(session.directory, f"runtime-{number}")
         os.makedirs(directory, mode=0o755, exist_ok=True)
-        self.runtime = Runtime(path, directory, session.workshop, timeout=timeout)
+        self.runtime = open_runtime(path, directory, session.workshop, timeout, warm)
         self._clean: leaks.Snapshot | None = None  # how it looked after the last run, if that left nothing
         self.watch = leaks.Watch(self.runtime.root, session.directory, session.workshop.prefix, confined=True)
 
@@ -99,11 +100,11 @@ class Place:
         if not created.ok:
             return created
         started = runtime.command("start", name)
-        if started.ok:
-            self._wait(name)
-        states.append(f"start: {'ok' if started.ok else 'error'}, {self._status(name)}")
+        status = self._wait(name) if started.ok else self._status(name)
+        states.append(f"start: {'ok' if started.ok else 'error'}, {status}")
         deleted = runtime.command("delete", name)
-        states.append(f"delete: {'ok' if deleted.ok else 'error'}, {self._status(name)}")
+        status = self._status(name) if not deleted.ok or runtime.knows(name) else "none"
+        states.append(f"delete: {'ok' if deleted.ok else 'error'}, {status}")
         said = started.stderr or created.stderr
         return Result(created.argv, created.env, started.status, created.output(), said, 0.0, False, created.stream)
 
@@ -114,18 +115,21 @@ class Place:
                 return str(json.loads(answer.stdout)["status"])
         return "none" if not answer.ok else "unreadable"
 
-    def _wait(self, name: str) -> None:
+    def _wait(self, name: str) -> str:
+        """The status after the end of the container's process."""
         import time
 
+        status = "running"
         deadline = time.monotonic() + END
         pause = 0.001
         while time.monotonic() < deadline:
             orphans.reap()
             # A process that is about to end may be missing from the list of our children: state has the last word.
-            if not orphans.of_container(name) and self._status(name) != "running":
-                return
+            if not orphans.of_container(name) and (status := self._status(name)) != "running":
+                break
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
+        return status
 
     def _judge(self, result: Result, bundle: Bundle) -> tuple[str, dict[str, str]]:
         if result.status < 0:

@@ -27,6 +27,7 @@ from seatrial.fuzz.diff.observe import Place, base
 
 CHUNK = 100  # draws of one seed; a resumed campaign begins with the next chunk
 REPLAYS = 3
+WARM_UP = 30  # draws before there are lanes: Hypothesis' tables, which take a second or two, are made once for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def open_bench(order: Order, stack: contextlib.ExitStack) -> Bench:
     stack.callback(session.close)
 
     def look() -> Bench:
-        places = [Place(session, path, number, order.timeout) for number, path in enumerate(order.runtimes)]
+        warm = order.replay is None  # a replay is of the command as people run it
+        places = [Place(session, path, number, order.timeout, warm) for number, path in enumerate(order.runtimes)]
         return Bench(places, base())
 
     bench = look()
@@ -101,6 +103,7 @@ def search(order: Order, number: int, voice: Voice) -> int:
         learn()
         for divergence in bench.settle():
             voice.say(divergence=divergence)
+        told = bench.comparisons  # those of the default config are before the time begins
         begun = time.monotonic()
         bench.deadline = begun + order.budget
         chunk = order.chunk + number
@@ -152,6 +155,9 @@ def main() -> int:
     voice = Voice(order.output, order.workdir)
     if order.replay is not None:
         return lanes.join([lanes.begin(voice, lambda: replay(order, voice), "replay")])
+    from seatrial.fuzz.diff import draws
+
+    draws.generate(order.seed, WARM_UP, lambda entry: None)
     return lanes.run(voice, order.workers, lambda number: search(order, number, voice))
 
 

@@ -1,0 +1,83 @@
+"""The warm reference runtime is the command that it stands for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from seatrial.conformance.driver.bundle import Workshop
+from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.engine.session import default_runtime
+from seatrial.conformance.errors import RuntimeTimeout
+from seatrial.fuzz.diff.warm import WarmRuntime, open_runtime
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Runtime, Runtime]:
+    """The warm one and a cold one, with a state directory each."""
+    opened = []
+    for warm in (True, False):
+        directory = tmp_path / str(warm)
+        directory.mkdir()
+        workshop = Workshop(str(directory / "bundles"), f"st-{os.getpid()}-{warm}")
+        opened.append(open_runtime(default_runtime(), str(directory), workshop, SECONDS, warm))
+    assert isinstance(opened[0], WarmRuntime)
+    assert not isinstance(opened[1], WarmRuntime)
+    return opened[0], opened[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["features"], 0),
+        (["--version"], 0),
+        (["run", "--help"], 0),
+        (["state", "none"], 1),
+        (["frobnicate"], 1),
+        (["exec", "none", "true"], 255),
+    ],
+)
+def test_answers_are_the_same(pair: tuple[Runtime, Runtime], words: list[str], status: int) -> None:
+    for _ in range(2):  # a command leaves nothing for the next
+        warm, cold = (one.command(*words) for one in pair)
+        assert (warm.status, warm.stdout) == (cold.status, cold.stdout)
+        assert warm.status == status
+        assert warm.stderr.replace("True", "False") == cold.stderr
+
+
+def test_a_command_has_its_own_directory(pair: tuple[Runtime, Runtime], tmp_path: Path) -> None:
+    warm, _ = pair
+    before = os.getcwd()
+    assert warm.command("spec", cwd=str(tmp_path), root=False).ok
+    assert (tmp_path / "config.json").exists()
+    assert os.getcwd() == before
+    again = warm.command("spec", cwd=str(tmp_path), root=False)
+    assert not again.ok  # it spares a config.json that is there: the directory was the same
+
+
+def test_a_command_that_hangs_is_killed(pair: tuple[Runtime, Runtime], tmp_path: Path) -> None:
+    warm, _ = pair
+    reader, writer = os.pipe()  # whose end does not come
+    with pytest.raises(RuntimeTimeout):
+        warm.command("update", "--resources", "-", "none", stdin=reader, timeout=1.0)
+    assert warm.journal[-1].status == -9
+    assert warm.command("--version").ok
+    for number in (reader, writer):
+        os.close(number)
+
+
+def test_its_process_ends_with_it(tmp_path: Path) -> None:
+    warm = WarmRuntime(default_runtime(), str(tmp_path), Workshop(str(tmp_path / "b"), "st-x"), timeout=SECONDS)
+    process = warm._process
+    assert process.poll() is None
+    del warm
+    assert process.poll() == 0
+
+
+def test_other_runtimes_are_cold(tmp_path: Path) -> None:
+    opened = open_runtime("/bin/true", str(tmp_path), Workshop(str(tmp_path / "b"), "st-x"), SECONDS)
+    assert type(opened) is Runtime
