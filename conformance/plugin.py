@@ -7,6 +7,7 @@ import os
 import signal
 import zlib
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from seatrial.conformance.mask.names import resolve_all
 from seatrial.conformance.verdict import expect, repeat
 
 CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
+FOLDER = "cases/"  # after it, a node id is a case's name
 PACKAGE = "seatrial.conformance"
 CASE_TIMEOUTS = 6  # a case may take as long as so many timeouts of the runtime
 MARKERS = (
@@ -153,6 +155,18 @@ def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, An
             except HarnessBug as error:
                 raise collector.CollectError(f"{item.nodeid}: {error}") from error
     return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> Generator[None, Any, Any]:
+    """Give a module of cases a node id that has its topic.  Outside of the rootdir pytest counts from what the command
+    line names: nothing is left of a module, and of a folder its topic is missing."""
+    module = yield
+    path = str(module_path)
+    if path.startswith(CASES + os.sep) and FOLDER not in module.nodeid:
+        name = FOLDER + os.path.relpath(path, CASES)
+        module = type(module).from_parent(parent, path=module_path, nodeid=name)
+    return module
 
 
 def is_case(item: pytest.Item) -> bool:

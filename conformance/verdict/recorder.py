@@ -346,8 +346,8 @@ def failure_kind(error: BaseException, item: pytest.Item, session: Session | Non
 
 def case_of_nodeid(nodeid: str) -> str:
     """The stable name of a case, from pytest's node id (relative to whatever rootdir)."""
-    head, found, rest = repeat.without(nodeid).partition("cases/")
-    return rest if found else head
+    path, separator, name = repeat.without(nodeid).partition("::")
+    return path.rpartition(plugin.FOLDER)[2] + separator + name
 
 
 def own_frames(trace: str) -> str:

@@ -16,8 +16,14 @@ from seatrial.conformance.engine.collect import collect
 CASES = ("-k", "test_delete_refuses or test_state_of")
 
 
-def run(directory: Path, *options: str, runtime: str = "", env: dict[str, str] | None = None) -> tuple[int, str]:
-    command = [sys.executable, "-m", "pytest", "--pyargs", "seatrial.conformance", *options]
+def run(
+    directory: Path,
+    *options: str,
+    runtime: str = "",
+    env: dict[str, str] | None = None,
+    named: tuple[str, ...] = ("seatrial.conformance",),
+) -> tuple[int, str]:
+    command = [sys.executable, "-m", "pytest", "--pyargs", *named, *options]
     if runtime:
         command += ["--runtime", runtime]
     done = subprocess.run(
@@ -48,6 +54,24 @@ def test_cases_run_in_the_airlock(tmp_path: Path, workers: list[str]) -> None:
         [".pytest_cache", "junit.xml", "results.jsonl"],
         ["junit.xml", "results.jsonl"],
     )
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize(
+    "named", [("lifecycle",), ("lifecycle.test_state", "lifecycle.test_delete")], ids=["folder", "modules"]
+)
+def test_case_has_its_name_whatever_is_named(tmp_path: Path, named: tuple[str, ...], workers: list[str]) -> None:
+    """Outside of the rootdir pytest's own node ids lack what the command line names."""
+    packages = tuple(f"seatrial.conformance.cases.{name}" for name in named)
+    options = ("--rootdir", str(tmp_path), "-k", "test_state_of_an", "--results", "results.jsonl", *workers)
+    status, output = run(tmp_path, *options, named=packages)
+    assert status == 0, output
+    lines = results(tmp_path / "results.jsonl")
+    names = {case.id for case in collect("spec", "test_state_of_an")}
+    assert len(names) > 1
+    assert {line["case"] for line in lines if line["kind"] == "result"} == names
+    assert {line["case"] for line in lines if line["kind"] == "start"} == names
+    assert [line["topics"] for line in lines if line["kind"] == "plan"] == [{"lifecycle": len(names)}]
 
 
 def test_findings_leave_evidence(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ PATIENCE = 3600.0
 
 @pytest.mark.root
 @pytest.mark.slow
-def test_machines_of_vagrant() -> None:
+def test_machines_of_vagrant(tmp_path: Path) -> None:
     if os.environ.get("SEATRIAL_VAGRANT") != "1":
         pytest.skip("SEATRIAL_VAGRANT=1: not set, and this takes a quarter of an hour")
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -47,25 +47,27 @@ def test_machines_of_vagrant() -> None:
         sys.executable,
         "-m",
         "pytest",
+        "-v",
         "-p",
         "no:cacheprovider",
         "-p",
         "no:xdist",
-        "-q",
     ]
     argv += ["-p", "seatrial.vm.vagrant.fixtures", "-o", "faulthandler_timeout=1800", "--durations=0"]
+    argv.append(str(HERE / "vagrant_cases.py"))
     environment = {**os.environ, "PATH": path, "SEATRIAL_SHARED_HOST": "1"}
-    done = subprocess.run(
-        [*argv, str(HERE / "vagrant_cases.py")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    output = done.stdout + done.stderr
+    log = tmp_path / "output"
+    with open(log, "wb") as file:  # so that it is there after a timeout too, and can be watched
+        try:
+            status = subprocess.run(
+                argv, env=environment, stdout=file, stderr=subprocess.STDOUT, timeout=PATIENCE, check=False
+            ).returncode
+        except subprocess.TimeoutExpired:
+            status = -1
+    output = log.read_text()
     print(output)
-    assert done.returncode == 0, output
+    assert status != -1, f"not finished after {PATIENCE:g} s"
+    assert status == 0
     assert re.search(r"\b[1-9]\d* passed", output), output
     assert "skipped" not in output
     assert left() == before

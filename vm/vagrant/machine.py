@@ -9,12 +9,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from seatrial.vm import programs
 from seatrial.vm.agent_machine import AgentMachine
 from seatrial.vm.channel import EXIT, REFUSED, Connection, LostError
-from seatrial.vm.errors import BootError, Diagnosis, InfrastructureError, MachineError, UnsupportedError
+from seatrial.vm.errors import BootError, Diagnosis, GuestError, InfrastructureError, MachineError, UnsupportedError
 from seatrial.vm.image import layer
 from seatrial.vm.machine import Blueprint, Machine, Snapshot
 from seatrial.vm.qemu.machine import PANIC, identity
@@ -25,6 +25,7 @@ RETRY = 1.0
 CONNECT_TIMEOUT = 180.0  # seconds for ssh, sudo and the start of python3; 2 on an idle machine under software emulation
 DIAGNOSE_TIMEOUT = 10.0
 HANG_UP_TIMEOUT = 1.0
+WARNINGS = ("unable to resolve host", "Permanently added")  # of sudo and ssh, which go on
 # Reads the agent's source from standard input, of which the rest is the agent's.
 STARTER = (
     "import os\n"
@@ -88,7 +89,9 @@ class VagrantMachine(AgentMachine):
         ours, theirs = socket.socketpair()
         self._complaints.seek(0)
         self._complaints.truncate()
-        argv = [programs.find("ssh"), "-T", "-F", self.config, HOST, f"sudo -n -H python3 -I -S -c {starter}"]
+        # INFO: or ssh does not tell that a machine stopped answering.
+        argv = [programs.find("ssh"), "-T", "-F", self.config, "-o", "LogLevel=INFO", HOST]
+        argv.append(f"sudo -n -H python3 -I -S -c {starter}")
         end = theirs.fileno()
         self.process = subprocess.Popen(argv, stdin=end, stdout=end, stderr=self._complaints)
         theirs.close()
@@ -158,6 +161,11 @@ class VagrantMachine(AgentMachine):
             return kept.decode("utf-8", "replace")
         return ""
 
+    def lost(self) -> NoReturn:
+        said = self._said()
+        verdict = "the connection to its agent ended"
+        raise GuestError("the machine is gone", self.diagnose(f"{verdict}: {said}" if said else verdict))
+
     def close(self) -> None:
         if self._closed:
             return
@@ -187,7 +195,7 @@ class VagrantMachine(AgentMachine):
     def _said(self) -> str:
         self._complaints.seek(0)
         lines = self._complaints.read().decode("utf-8", "replace").splitlines()
-        return "\n".join(line for line in lines if "unable to resolve host" not in line).strip()  # sudo's warning
+        return "\n".join(line for line in lines if not any(word in line for word in WARNINGS)).strip()
 
 
 class VagrantSnapshot(Snapshot):
