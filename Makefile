@@ -23,7 +23,7 @@ check: setup
 
 test: OPTIONAL := $(ENGINES)
 test: setup
-	$(BIN)/python -X dev -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -X dev -m pytest -n 2 --dist loadfile --durations 25 $(ARGS)
 
 unit: setup
 	$(BIN)/python -X dev -m pytest tests/unit $(ARGS)

@@ -64,9 +64,13 @@ class Lane:
 
 
 class Lanes:
-    """The judge in its airlock, with `count` lanes.  A with statement ends it."""
+    """The judge in its airlock, with `count` lanes.  A with statement ends it.
 
-    def __init__(self, count: int, view: str, steps: dict[str, str] | None = None) -> None:
+    `guarded`: the host's files are read-only and its network out of reach, since nobody knows what a generated mutant
+    does.  CRIU does not work there: it needs /tmp and a loopback device.
+    """
+
+    def __init__(self, count: int, view: str, steps: dict[str, str] | None = None, guarded: bool = True) -> None:
         if os.geteuid() != 0:
             raise EnvironmentProblem("mutants are tried as root only: most of what they break needs root to be seen")
         self.base = tempfile.mkdtemp(prefix="seatrial-", dir="/tmp")
@@ -82,6 +86,8 @@ class Lanes:
         command = check.pytest_command(selection, workdir, "")
         command[command.index("--results") : command.index("--results") + 2] = []
         command += ["-s", "-p", "seatrial.conformance.sensitivity.judge"]
+        if guarded:
+            command.append("--guarded")
         if steps is not None:
             path = os.path.join(self.base, "steps.json")
             with open(path, "w", encoding="utf-8") as file:

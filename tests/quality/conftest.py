@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from mutants import TABLE
-from reachable import reachable_directory
-from trial import CONTROL, judge, write_wrapper
+from trial import CONTROL, Judges, write_wrapper
 from working_criu import NoCriuError, working_criu
 
 from seatrial.conformance.errors import EnvironmentProblem
@@ -32,7 +31,14 @@ def criu_in_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def control(criu_in_path: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+def judges(criu_in_path: None) -> Iterator[Judges]:
+    """One lane a view."""
+    with Judges(1) as court:
+        yield court
+
+
+@pytest.fixture(scope="session")
+def control(judges: Judges, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """View -> case -> outcome, of every case that some mutant refers to, for the runtime without a bug.  A view that
     this host does not have is left out.
 
@@ -44,8 +50,7 @@ def control(criu_in_path: None, tmp_path_factory: pytest.TempPathFactory) -> dic
     with open(os.path.join(shared, "control.lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(file):
-            with reachable_directory() as directory:
-                outcomes = run_control(directory)
+            outcomes = run_control(judges)
             with open(file, "w", encoding="utf-8") as out:
                 json.dump(outcomes, out)
         with open(file, encoding="utf-8") as stored:
@@ -53,15 +58,15 @@ def control(criu_in_path: None, tmp_path_factory: pytest.TempPathFactory) -> dic
             return found
 
 
-def run_control(directory: str) -> dict[str, dict[str, str]]:
+def run_control(judges: Judges) -> dict[str, dict[str, str]]:
     """What `control` returns."""
-    wrapper, _ = write_wrapper(directory, CONTROL)
     found = {}
     for view in dict.fromkeys(mutant.view for mutant in TABLE):
-        cases = dict.fromkeys(case for mutant in TABLE if mutant.view == view for case in mutant.cases)
+        cases = [case for mutant in TABLE if mutant.view == view for case in mutant.cases]
         try:
-            results = judge(wrapper, cases, view=view, workers=2)
+            with judges.lane(view) as lane:
+                wrapper, _ = write_wrapper(lane.directory, CONTROL)
+                found[view] = {one.case: one.outcome for one in judges.judge(lane, wrapper, cases)}
         except EnvironmentProblem:
             continue
-        found[view] = {result.case: result.outcome for result in results}
     return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
@@ -15,16 +14,17 @@ from conftest import run_control
 from mutants import TABLE
 from planting import Mutant
 from test_mutants import TIMEOUT
-from trial import HERE, judge, killers, write_wrapper
+from trial import HERE, Judges, killers, write_wrapper
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "docs", "sensitivity.md")
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 
 
-def row(mutant: Mutant, before: dict[str, str], directory: str) -> tuple[str, bool]:
+def row(mutant: Mutant, before: dict[str, str], judges: Judges) -> tuple[str, bool]:
     """The mutant's line of the table, and whether a case noticed it."""
-    wrapper, mark = write_wrapper(directory, mutant.name)
-    results = judge(wrapper, mutant.cases, view=mutant.view, timeout=TIMEOUT)
+    with judges.lane(mutant.view) as lane:
+        wrapper, mark = write_wrapper(lane.directory, mutant.name)
+        results = judges.judge(lane, wrapper, mutant.cases, timeout=TIMEOUT)
     dead = killers(results, before) if os.path.exists(mark) else []
     case = f"`{dead[0].case}`" if dead else "**survives**"
     return f"| `{mutant.name}` | {mutant.bug} | {case} |\n", bool(dead)
@@ -33,12 +33,11 @@ def row(mutant: Mutant, before: dict[str, str], directory: str) -> tuple[str, bo
 def table() -> str:
     """The whole table, with a line above it that counts."""
     lines, killed = [], 0
-    with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o755)
-        control = run_control(directory)
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-            rows = threads.map(lambda mutant: row(mutant, control.get(mutant.view, {}), directory), TABLE)
-            for line, dead in rows:
+    lanes = len(os.sched_getaffinity(0))
+    with Judges(lanes) as judges:
+        control = run_control(judges)
+        with ThreadPoolExecutor(lanes) as threads:
+            for line, dead in threads.map(lambda mutant: row(mutant, control.get(mutant.view, {}), judges), TABLE):
                 lines.append(line)
                 killed += dead
     head = f"Version {version('seatrial')}: {len(TABLE)} mutants, {killed} of them noticed.\n\n"

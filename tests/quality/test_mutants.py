@@ -9,8 +9,7 @@ import sys
 import pytest
 from mutants import TABLE
 from planting import Mutant
-from reachable import reachable_directory
-from trial import judge, killers, write_wrapper
+from trial import Judges, killers, write_wrapper
 
 from seatrial.conformance.verdict import outcome
 
@@ -48,14 +47,14 @@ def test_the_runtime_without_a_bug_passes_the_same_cases(control: Control) -> No
 
 
 @pytest.mark.parametrize("mutant", TABLE, ids=lambda mutant: mutant.name)
-def test_mutant_is_noticed(mutant: Mutant, control: Control) -> None:
+def test_mutant_is_noticed(mutant: Mutant, control: Control, judges: Judges) -> None:
     """At least one case that the runtime without the bug passes fails for the mutant."""
     if mutant.view not in control:
         pytest.skip(f"this host has no cgroup {mutant.view} view")
     before = control[mutant.view]
-    with reachable_directory() as directory:  # by the user that some cases run the runtime as
-        wrapper, mark = write_wrapper(directory, mutant.name)
-        results = judge(wrapper, mutant.cases, view=mutant.view, timeout=TIMEOUT)
+    with judges.lane(mutant.view) as lane:
+        wrapper, mark = write_wrapper(lane.directory, mutant.name)
+        results = judges.judge(lane, wrapper, mutant.cases, timeout=TIMEOUT)
         took_place = os.path.exists(mark)
     if all(before[result.case] == outcome.SKIPPED for result in results):
         pytest.skip("; ".join(dict.fromkeys(result.reason for result in results)))

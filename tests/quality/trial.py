@@ -1,17 +1,21 @@
-"""Runs cases of the suite against a mutant, or against the runtime as it is, just as `seatrial check` does."""
+"""Runs cases of the suite against a mutant, or against the runtime as it is, with the verdicts of `seatrial check`: one
+warm pytest for each cgroup view, which forks for each mutant (docs/sensitivity.md)."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import shlex
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from seatrial import runtime
-from seatrial.conformance.check import CASES, Selection, check
+from seatrial.conformance.engine.collect import collect
+from seatrial.conformance.sensitivity.lanes import Lane, Lanes
 from seatrial.conformance.verdict import outcome
-from seatrial.conformance.verdict.results import CaseResult
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONTROL = "control"  # the name of the mutant that has no bug
@@ -33,28 +37,75 @@ def write_wrapper(directory: str, name: str) -> tuple[str, str]:
     return path, mark
 
 
-def judge(
-    path: str, cases: Iterable[str], *, view: str = "host", workers: int = 1, timeout: float = 10.0
-) -> list[CaseResult]:
-    """The results of these cases (node ids below conformance/cases) for a runtime; `timeout` in seconds is for one
-    command of it.
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one case."""
 
-    AssertionError when the suite itself fell over: that proves nothing about the runtime.
+    case: str
+    outcome: str
+    reason: str
+
+
+class Judges:
+    """`count` lanes for each cgroup view that is asked for.  A with statement ends them.
+
+    They are not guarded: some bugs are about files of the host that can be written to, and CRIU needs the host.
     """
-    tests = tuple(os.path.join(CASES, case) for case in cases)
-    selection = Selection(runtime=path, tests=tests, profile="all", view=view, workers=workers, timeout=timeout)
-    results = check(selection, lambda entry: None).results
-    broken = [f"{result.case}: {result.outcome}: {result.reason}" for result in results if not judged(result)]
-    assert not broken, "\n".join(broken)
-    return results
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._free: dict[str, queue.SimpleQueue[Lane]] = {}
+        self._lanes = contextlib.ExitStack()
+        self._cases = [case.id for case in collect("all")]
+
+    def __enter__(self) -> Judges:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lanes.close()
+
+    @contextlib.contextmanager
+    def lane(self, view: str) -> Iterator[Lane]:
+        """A lane that nobody else has meanwhile.  What is written for its mutants must lie in its directory."""
+        if view not in self._free:
+            self._free[view] = queue.SimpleQueue()
+            for lane in self._lanes.enter_context(Lanes(self._count, view, guarded=False)).lanes:
+                self._free[view].put(lane)
+        lane = self._free[view].get()
+        try:
+            yield lane
+        finally:
+            self._free[view].put(lane)
+
+    def cases(self, names: Iterable[str]) -> list[str]:
+        """The ids of all cases of these tests and classes.  AssertionError for one that is not there."""
+        found = []
+        for name in dict.fromkeys(names):
+            those = [case for case in self._cases if case == name or case.startswith((f"{name}[", f"{name}::"))]
+            assert those, f"no case {name}"
+            found += those
+        return list(dict.fromkeys(found))
+
+    def judge(self, lane: Lane, path: str, names: Iterable[str], *, timeout: float = 10.0) -> list[Verdict]:
+        """What the cases of these tests say of a runtime; `timeout` in seconds is for one command of it.
+
+        EnvironmentProblem for a view that this host does not have, AssertionError when the suite itself fell over:
+        that proves nothing about the runtime.
+        """
+        *answers, end = lane.ask(path, self.cases(names), stop=False, timeout=timeout)
+        assert end["died"] is None, f"the process that judged {end['died']} died"
+        verdicts = [Verdict(answer["case"], answer["outcome"], answer["reason"]) for answer in answers]
+        broken = [f"{one.case}: {one.outcome}: {one.reason}" for one in verdicts if not judged(one)]
+        assert not broken, "\n".join(broken)
+        return verdicts
 
 
-def judged(result: CaseResult) -> bool:
+def judged(result: Verdict) -> bool:
     """Whether a result says something about the runtime: no harness bug, no trouble of the host."""
     return result.outcome in (outcome.PASSED, outcome.FAILED, outcome.SKIPPED)
 
 
-def killers(results: Iterable[CaseResult], before: dict[str, str]) -> list[CaseResult]:
+def killers(results: Iterable[Verdict], before: dict[str, str]) -> list[Verdict]:
     """The results that failed although the runtime without a bug passes these cases."""
     return [
         result for result in results if result.outcome == outcome.FAILED and before.get(result.case) == outcome.PASSED
