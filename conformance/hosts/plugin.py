@@ -11,9 +11,12 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NoReturn
 
+import _pytest
 import pytest
 
 from seatrial.conformance.errors import EnvironmentProblem
@@ -34,6 +37,7 @@ class Hosts:
         self.runtime: str | None = config.getoption("runtime")
         self.stamp: dict[str, Any] | None = None
         self._first = ""
+        self._pytests: set[str] = set()  # versions on the machines
         self.workers = 0
         option = config.option
         if getattr(option, "dist", "no") == "each":
@@ -61,6 +65,11 @@ class Hosts:
             if machine not in seen and not spec.via and not spec.popen:
                 seen.add(machine)
                 place = self._look_at(spec, plain, place)
+            elif spec.via:
+                self._pytests.add("unknown")
+        nodes = getattr(self.config.pluginmanager.get_plugin("dsession"), "nodemanager", None)
+        if nodes is not None and hasattr(nodes, "roots"):
+            nodes.roots = to_copy(nodes.roots, self._pytests)
 
     def stamp_of(self, node: Any) -> dict[str, Any]:
         """The stamp that a worker's machine makes of itself; the run ends when it is not like that of the others."""
@@ -100,7 +109,15 @@ class Hosts:
             reason = "no airlock can be opened there (what it said is above)"
         if reason is not None:
             stop(f"{name}: {reason}")
+        self._pytests.add(str(found.get("pytest")))
         return place or str(found["place"])
+
+
+def to_copy(roots: Sequence[Path], there: set[str]) -> list[Path]:
+    """The directories that pytest-xdist copies to the machines, without pytest where every machine has this one: a
+    copy would be compiled there.  `there` are the versions of pytest that the machines have."""
+    own = [Path(str(module.__file__)).resolve().parent for module in (pytest, _pytest)]
+    return [root for root in roots if root not in own or there != {version("pytest")}]
 
 
 def probe(spec: Any, python: str, runtime: str | None) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from seatrial.conformance.hosts import facts, parcel, specs
+from seatrial.conformance.hosts.plugin import to_copy
 
 
 class Option:
@@ -92,6 +93,13 @@ def test_machine_without_seatrial_is_told_what_to_install() -> None:
     assert found is not None
     assert "install seatrial 1.0 there" in found
     assert "//python=" in found
+
+
+def test_pytest_is_copied_where_a_machine_has_another() -> None:
+    ours, roots = pytest.__version__, [Path(str(pytest.__file__)).resolve().parent, Path("/theirs")]
+    assert to_copy(roots, {ours}) == [Path("/theirs")]
+    for there in ({"1.0"}, {ours, "1.0"}, set()):
+        assert to_copy(roots, there) == roots
 
 
 def stamp(**change: Any) -> dict[str, Any]:

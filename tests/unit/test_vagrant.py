@@ -11,7 +11,7 @@ import pytest
 from vagrant_program import Programs
 
 from seatrial.vm import programs
-from seatrial.vm.errors import BootError, InfrastructureError, UnsupportedError
+from seatrial.vm.errors import BootError, GuestError, InfrastructureError, UnsupportedError
 from seatrial.vm.machine import Blueprint, drivers
 from seatrial.vm.machine import pool as pool_of
 from seatrial.vm.vagrant import box, command, environment
@@ -172,6 +172,22 @@ def test_machine_that_does_not_boot_is_diagnosed(vagrant: Programs) -> None:
         pool.boot(BLUEPRINT)
     assert "Kernel panic - not syncing: no init" in caught.value.diagnosis.console
     assert vagrant.calls()[-1] == "destroy --force"
+
+
+def test_panic_ends_a_command_at_once(vagrant: Programs) -> None:
+    """And is forgotten when the machine goes back to its snapshot, unlike its console log."""
+    blueprint = Blueprint(memory=512)
+    with a_pool() as pool:
+        with pool.boot(blueprint) as machine:
+            assert isinstance(machine, VagrantMachine)
+            command = machine.start(["sleep", "1000"], cwd="/tmp")
+            with open(machine.environment.parameters["console"], "a") as console:
+                console.write("Kernel panic - not syncing: one\n")
+            with pytest.raises(GuestError, match="Kernel panic - not syncing: one"):
+                command.wait(PATIENCE, lambda _: None, lambda _: None)
+        with pool.boot(blueprint) as machine:
+            assert machine.run(["sleep", "2"], cwd="/tmp", timeout=PATIENCE).status == 0
+            assert machine.diagnose("asked").verdict == "asked"
 
 
 def test_panic_ends_the_wait_for_a_machine(vagrant: Programs) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -166,7 +167,7 @@ def test_two_machines_share_a_run(vagrant_pool: Pool, vagrant_blueprint: Bluepri
     assert len(names) == 2
     assert "node down" not in output
     for worker in ("gw0", "gw1"):
-        assert f"[{worker}]" in output, output
+        assert re.search(rf"\[{worker}\] \[ *\d+%\] ", output), output
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
     assert lines[0]["host"]["kernel"].startswith(KERNEL)
     assert lines[0]["airlock"] is True

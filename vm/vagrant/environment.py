@@ -38,6 +38,7 @@ class Environment:
         for name in FILES:
             shutil.copyfile(os.path.join(HERE, name), os.path.join(self.directory, name))
         self.parameters = dict(parameters)
+        self.console_start = 0
         if provider == "libvirt":
             self.parameters["console"] = os.path.join(self.directory, "console")
 
@@ -113,11 +114,18 @@ class Environment:
             argv = [programs.find("ssh"), "-F", path, "-O", "exit", HOST]
             subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
+    def forget_console(self) -> None:
+        """Count what the console log has so far as another machine's: one that goes back to a snapshot has not said
+        it."""
+        with contextlib.suppress(OSError, KeyError):
+            self.console_start = os.path.getsize(self.parameters["console"])
+
     def console(self) -> str:
         """The console log, as far as it can be read."""
         try:
-            with open(self.parameters["console"], encoding="utf-8", errors="replace") as file:
-                return file.read()
+            with open(self.parameters["console"], "rb") as file:
+                file.seek(self.console_start)
+                return file.read().decode("utf-8", "replace")
         except (OSError, KeyError):
             return ""
 
@@ -150,7 +158,7 @@ def sweep() -> list[str]:
     for path in glob.glob(PREFIX + "*"):
         if not cache.alive(path):
             left = Environment.__new__(Environment)
-            left.directory, left.parameters = path, {}
+            left.directory, left.parameters, left.console_start = path, {}, 0
             with contextlib.suppress(MachineError):
                 left.destroy()
                 removed.append(path)

@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from typing import Any, NoReturn
 
@@ -25,6 +26,8 @@ RETRY = 1.0
 CONNECT_TIMEOUT = 180.0  # seconds for ssh, sudo and the start of python3; 2 on an idle machine under software emulation
 DIAGNOSE_TIMEOUT = 10.0
 HANG_UP_TIMEOUT = 1.0
+WATCH = 1.0  # seconds between two looks at the console
+PANIC_OF_KERNEL = "Kernel panic - not syncing: "
 WARNINGS = ("unable to resolve host", "Permanently added")  # of sudo and ssh, which go on
 # Reads the agent's source from standard input, of which the rest is the agent's.
 STARTER = (
@@ -100,6 +103,16 @@ class VagrantMachine(AgentMachine):
         self.facts["guest"] = self.connection.ready(CONNECT_TIMEOUT)
         self.facts["release"] = self.facts["guest"]["release"]
         self.connection.greet(CONNECT_TIMEOUT, identity())
+        threading.Thread(target=self._watch, args=(self.connection,), name="console", daemon=True).start()
+
+    def _watch(self, connection: Connection) -> None:
+        """End the connection to a machine whose kernel panics: ssh would wait two minutes for it."""
+        while not connection.lost and not self._closed:
+            if PANIC_OF_KERNEL in self.environment.console():
+                with contextlib.suppress(OSError):
+                    connection.peer.shutdown(socket.SHUT_RDWR)
+                return
+            time.sleep(WATCH)
 
     def cgroup_mode(self) -> str:
         """What is mounted at /sys/fs/cgroup: v2, hybrid or v1."""
@@ -193,6 +206,8 @@ class VagrantMachine(AgentMachine):
         return None
 
     def _said(self) -> str:
+        if self._complaints.closed:
+            return ""
         self._complaints.seek(0)
         lines = self._complaints.read().decode("utf-8", "replace").splitlines()
         return "\n".join(line for line in lines if not any(word in line for word in WARNINGS)).strip()
@@ -224,6 +239,7 @@ class VagrantSnapshot(Snapshot):
         """UnsupportedError while the machine, or an earlier clone, is not closed."""
         if not self.idle:
             raise UnsupportedError("clones of a vagrant snapshot follow one another: close the one before first")
+        self.environment.forget_console()
         self.environment.vagrant("snapshot", "restore", "--no-provision", "--no-start", self.NAME)
         machine = VagrantMachine(self.blueprint, self.environment, {**self.facts, "clone": True})
         machine.kept_by = self
