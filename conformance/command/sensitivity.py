@@ -210,9 +210,7 @@ def _report(options: argparse.Namespace, steps: list[str], chosen: Callable[[str
     ]
     still = set().union(*(each.mutations() for each in surveys))  # others come from an earlier version
     verdicts = {
-        name: verdict
-        for name, verdict in Results(options.directory).merged().items()
-        if chosen(name) and name in still
+        name: verdict for name, verdict in Results(options.directory).merged().items() if chosen(name) and name in still
     }
     if not verdicts:
         raise EnvironmentProblem("no mutant matches the selection")

@@ -38,6 +38,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add("--shard", type=arguments.shard, default="1/1", metavar="I/N", help="the I-th of N parts of the points")
     arguments.add_runs(parser, "points", TIMEOUT)
     add("--results", metavar="FILE", help="write everything to a file, as JSON lines")
+    add("--resume", action="store_true", help="go on: without the points that FILE has")
     parser.set_defaults(action=run)
 
 
@@ -59,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
         workers=arguments.workers(options.workers),
         timeout=options.timeout,
         output=-1,
+        before=_before(options.results, options.resume),
     )
     _check(order)
     start = time.monotonic()
@@ -70,17 +72,27 @@ def run(options: argparse.Namespace) -> int:
         for kind, detail in entry.get("findings", ()):
             print(f"{entry['operation']} {entry['point']}: {kind}: {detail}", flush=True)
 
-    with _open(options.results or os.devnull) as results:
+    with _open(options.results or os.devnull, "a" if options.resume else "w") as results:
         tallies = campaign.run(order, options.cgroup_view, listen)
     _summary(order.runtime, tallies, time.monotonic() - start)
+    if order.before and not any(tally.points for tally in tallies.values()):
+        return outcome.CLEAN  # everything was tried before
     if not any(tally.tried - tally.endings["not reached"] for tally in tallies.values()):
         raise EnvironmentProblem("no point was reached: green must mean that something was tried")
     return outcome.FOUND if any(tally.findings for tally in tallies.values()) else outcome.CLEAN
 
 
-def _open(path: str) -> IO[str]:
+def _before(results: str | None, resume: bool) -> str:
+    if not resume:
+        return ""
+    if results is None or not os.path.isfile(results):
+        raise EnvironmentProblem("--resume goes on with what the --results FILE has: there is none")
+    return os.path.abspath(results)
+
+
+def _open(path: str, mode: str) -> IO[str]:
     try:
-        return open(path, "w", encoding="utf-8")
+        return open(path, mode, encoding="utf-8")
     except OSError as error:
         raise EnvironmentProblem(f"--results {path}: {error.strerror}") from None
 

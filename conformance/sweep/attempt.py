@@ -13,6 +13,7 @@ from seatrial.conformance.driver.execute import Result
 from seatrial.conformance.engine.session import Session
 from seatrial.conformance.errors import Finding, RuntimeTimeout
 from seatrial.conformance.sweep import operations
+from seatrial.conformance.sweep.calls import is_denial
 from seatrial.conformance.sweep.operations import Operation
 from seatrial.conformance.sweep.proof import differences, flat
 from seatrial.conformance.sweep.supervised import SupervisedRuntime
@@ -109,7 +110,7 @@ class Attempts:
             return RIGHT, {}
         proof = {name: leaf.replace(bundle.name, "ID") for name, leaf in found.items()}
         wrong = differences(self.right, proof)
-        if wrong:
+        if wrong and not (point is not None and is_denial(point.place.call, point.fault)):
             more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
             findings.append((WRONG, f"exit status 0, but {'; '.join(wrong[:3])}{more}"))
         return RIGHT, proof

@@ -144,10 +144,20 @@ PRCTL = {1: "PDEATHSIG", 4: "DUMPABLE", 8: "KEEPCAPS", 22: "SECCOMP", 24: "CAPBS
 PRCTL |= {38: "NO_NEW_PRIVS", 47: "CAP_AMBIENT"}
 
 
+_OPENS = ("open", "openat", "openat2")
+_MAKES = ("mkdir", "mkdirat", "mknod", "mknodat", "symlink", "symlinkat", "link", "linkat")
+
+
 def is_untrue(call: str, object: str, errno: str) -> bool:
     """Whether this errno only denies that the container exists, whose state it is about: no failure, and a runtime
     cannot but believe it."""
-    return errno == "ENOENT" and call in ("open", "openat", "openat2") and object.startswith("state/ID")
+    return errno == "ENOENT" and call in _OPENS and object.startswith("state/ID")
+
+
+def is_denial(call: str, errno: str) -> bool:
+    """Whether this errno only says that the object is not there, or is there already.  It is untrue, but believable: a
+    runtime may go on without the object, as it must where a masked path does not exist or the image has a link."""
+    return (errno == "ENOENT" and call in _OPENS) or (errno == "EEXIST" and call in _MAKES)
 
 
 @cache

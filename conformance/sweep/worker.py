@@ -5,6 +5,7 @@ The order as the only argument, as JSON; what happens as JSON lines on a descrip
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -28,7 +29,8 @@ from seatrial.conformance.verdict import outcome
 @dataclass(frozen=True, slots=True)
 class Order:
     """What to sweep.  `errnos` empty: those of each call; `calls` empty: all; `crash`: kill in place of errnos; `only`:
-    the points with this text alone; `shard` is (I, N)."""
+    the points with this text alone; `shard` is (I, N); `before` is the results file of a sweep that goes on here, or
+    ""."""
 
     runtime: str
     workdir: str
@@ -41,6 +43,19 @@ class Order:
     workers: int
     timeout: float
     output: int
+    before: str = ""
+
+
+def tried(path: str, operation: str) -> set[str]:
+    """The points of an operation that a results file has, as text; a last line that was cut off has none."""
+    found = set()
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if entry["operation"] == operation and "ending" in entry:
+                    found.add(entry["point"])
+    return found
 
 
 def points(places: Iterable[Place], order: Order) -> list[Point]:
@@ -92,6 +107,9 @@ class Worker:
     def plan(self, attempts: Attempts) -> None:
         """Say which points there are."""
         chosen = points(attempts.places, self.order)
+        if self.order.before:
+            done = tried(self.order.before, self.operation.name)
+            chosen = [point for point in chosen if str(point) not in done]
         self.voice.say(
             points=[[*asdict(point.place).values(), point.fault] for point in chosen], unsteady=attempts.unsteady
         )

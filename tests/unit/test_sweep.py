@@ -20,7 +20,7 @@ from seatrial.conformance.sweep.operations import OPERATIONS
 from seatrial.conformance.sweep.proof import differences, proof
 from seatrial.conformance.sweep.subject import Eye, Places
 from seatrial.conformance.sweep.supervisor import KILL, Place, Point
-from seatrial.conformance.sweep.worker import Order, points
+from seatrial.conformance.sweep.worker import Order, points, tried
 from seatrial.native.seccomp import Notification
 
 HEADERS = {
@@ -130,6 +130,31 @@ def test_what_is_there_is_not_denied() -> None:
     assert "ENOENT" not in {point.fault for point in points([state], order())}
     assert "ENOENT" in {point.fault for point in points([cgroup], order())}
     assert "ENOENT" not in {point.fault for point in points([Place("rmdir", "cgroup/pids/ID", 1)], order())}
+
+
+def test_what_may_be_believed() -> None:
+    assert calls.is_denial("openat2", "ENOENT")
+    assert calls.is_denial("symlinkat", "EEXIST")
+    assert not calls.is_denial("openat2", "ENOMEM")
+    assert not calls.is_denial("mount", "ENOENT")
+
+
+def test_points_that_were_tried(tmp_path: Path) -> None:
+    file = tmp_path / "results"
+    lines = [
+        {"operation": "run", "points": [["mount", "proc", 1, "EPERM"]], "unsteady": 0},
+        {"operation": "run", "point": "mount proc #1 EPERM", "ending": "error exit", "findings": []},
+        {"operation": "exec", "point": "setns - #1 EPERM", "ending": "error exit", "findings": []},
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"operation": "run", "poi')
+    assert tried(str(file), "run") == {"mount proc #1 EPERM"}
+
+
+def test_resume_needs_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "faults", "--runtime", "/bin/true", "--resume"]
+    for more in ([], ["--results", str(tmp_path / "none")]):
+        assert cli.main([*words, *more]) == 2
+        assert "--resume" in capsys.readouterr().err
 
 
 def test_results_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,9 +90,7 @@ def throttles(versions_of: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(("member", "file"), throttles("1"))
-def test_throttle(
-    runtime: Runtime, make_bundle: Make, disk: dict[str, int], member: str, file: str
-) -> None:
+def test_throttle(runtime: Runtime, make_bundle: Make, disk: dict[str, int], member: str, file: str) -> None:
     """A rate of a device is in its file (config-linux.md#block-io)."""
     text = f"{number(disk)} 1048576"
     members = {f"blockIO.{member}": [disk | {"rate": 1048576}]}
@@ -212,8 +210,7 @@ def test_weights_of_devices(
     """Weights of a device, and leaf weights (which only CFQ had, before Linux 5.0) show in their files
     (config-linux.md#block-io)."""
     full = {
-        name: [disk | entry for entry in value] if isinstance(value, list) else value
-        for name, value in members.items()
+        name: [disk | entry for entry in value] if isinstance(value, list) else value for name, value in members.items()
     }
     wanted = text.format(number(disk))
     writes = dict.fromkeys((file, file.replace(".bfq", "")), wanted)

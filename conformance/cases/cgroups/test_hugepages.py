@@ -110,9 +110,7 @@ def test_entry_is_complete(make_bundle: Make, runtime: Runtime, rejected: Reject
         pytest.param("2097KB", id="powers of 1000", marks=covers(ROW + "6")),
     ],
 )
-def test_page_size_is_one_of_the_kernel(
-    make_bundle: Make, runtime: Runtime, rejected: Rejected, text: str
-) -> None:
+def test_page_size_is_one_of_the_kernel(make_bundle: Make, runtime: Runtime, rejected: Rejected, text: str) -> None:
     """pageSize is a size that the kernel has, as its files spell it (config-linux.md#huge-page-limits)."""
     size, octets = page_size()
     control = limited(make_bundle(), {"pageSize": size, "limit": octets})

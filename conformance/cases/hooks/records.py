@@ -90,7 +90,14 @@ def lifecycle(runtime: Runtime, bundle: Bundle) -> Records:
     with open(os.path.join(bundle.rootfs, "marks"), encoding="utf-8") as file:
         marks = file.read()
     _CACHE[runtime.root] = Records(
-        read(bundle), after_create, after_start, pid, namespaces, bundle.path, container.id, marks,
+        read(bundle),
+        after_create,
+        after_start,
+        pid,
+        namespaces,
+        bundle.path,
+        container.id,
+        marks,
         (root.st_dev, root.st_ino),
     )
     return _CACHE[runtime.root]

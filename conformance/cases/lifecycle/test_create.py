@@ -172,8 +172,16 @@ def unknown_architecture(config: dict[str, Any]) -> None:
     config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_NO_SUCH"]}
 
 
-IMPOSSIBLE = [missing_source, missing_namespace, missing_rootfs, missing_sysctl, sysctl_of_the_host, unknown_rlimit,
-              unknown_filesystem, unknown_architecture]
+IMPOSSIBLE = [
+    missing_source,
+    missing_namespace,
+    missing_rootfs,
+    missing_sysctl,
+    sysctl_of_the_host,
+    unknown_rlimit,
+    unknown_filesystem,
+    unknown_architecture,
+]
 
 
 @pytest.mark.parametrize("spoil", IMPOSSIBLE)
@@ -225,9 +233,7 @@ def test_a_warning_does_not_stop_the_operation(runtime: Runtime, bundle: Bundle)
 
 
 @covers("runtime/delete/9")
-def test_id_of_a_deleted_container_is_free(
-    runtime: Runtime, bundle: Bundle, make_bundle: Callable[[], Bundle]
-) -> None:
+def test_id_of_a_deleted_container_is_free(runtime: Runtime, bundle: Bundle, make_bundle: Callable[[], Bundle]) -> None:
     """The id of a deleted container can be used again (runtime.md#delete)."""
     container = runtime.create(bundle.probe("exit 0", report=False))
     container.start()

@@ -143,7 +143,7 @@ def test_state_has_the_absolute_bundle(runtime: Runtime, bundle: Bundle) -> None
 @covers("runtime/state/14")
 def test_state_carries_the_annotations(bundle: Bundle, phase: str) -> Part:
     """annotations equals the configured map (runtime.md#state)."""
-    annotations = {"org.example.key": "value", "org.example.other": "two words, \"quoted\" \\ and /"}
+    annotations = {"org.example.key": "value", "org.example.other": 'two words, "quoted" \\ and /'}
     bundle.config["annotations"] = annotations
     states = yield None
     assert states[phase].get("annotations") == annotations

@@ -131,8 +131,13 @@ def test_set_id_programs_on_a_mount(bundle: Bundle, report: Reader, option: str)
 
 
 @together()
-@pytest.mark.parametrize("option", [pytest.param("noatime", marks=covers(ROW + "noatime")),
-                                    pytest.param("strictatime", marks=covers(ROW + "strictatime"))])
+@pytest.mark.parametrize(
+    "option",
+    [
+        pytest.param("noatime", marks=covers(ROW + "noatime")),
+        pytest.param("strictatime", marks=covers(ROW + "strictatime")),
+    ],
+)
 def test_access_times(bundle: Bundle, option: str) -> Part:
     """Reading a file leaves its access time alone on a noatime mount and changes it on a strictatime one."""
     path = bundle.spot()

@@ -89,8 +89,9 @@ def test_recursive_option(bundle: Bundle, name: str, present: set[str], absent: 
 
 @together()
 @needs("root", "call:mount_setattr")
-@pytest.mark.parametrize("name", [pytest.param("rro", marks=covers(ROW + "rro")),
-                                  pytest.param("rrw", marks=covers(ROW + "rrw"))])
+@pytest.mark.parametrize(
+    "name", [pytest.param("rro", marks=covers(ROW + "rro")), pytest.param("rrw", marks=covers(ROW + "rrw"))]
+)
 def test_writing_below_a_recursive_mount(bundle: Bundle, name: str) -> Part:
     """With rro nothing can be written on either level, with rrw on both (config-linux.md#linux-mount-options)."""
     with tree(bundle, MS_RDONLY if name == "rrw" else 0) as (source, path):
@@ -112,8 +113,9 @@ def test_ro_does_not_reach_submounts(bundle: Bundle) -> Part:
 
 @together()
 @needs("root")
-@pytest.mark.parametrize("name", [pytest.param("bind", marks=covers(ROW + "bind")),
-                                  pytest.param("rbind", marks=covers(ROW + "rbind"))])
+@pytest.mark.parametrize(
+    "name", [pytest.param("bind", marks=covers(ROW + "bind")), pytest.param("rbind", marks=covers(ROW + "rbind"))]
+)
 def test_submounts_of_a_bind(bundle: Bundle, name: str) -> Part:
     """bind leaves submounts out, rbind takes them along (config-linux.md#linux-mount-options)."""
     with tree(bundle) as (source, path):

@@ -135,9 +135,7 @@ def test_limit_is_complete(runtime: Runtime, bundle: Bundle, rejected: Rejected,
 @covers("config/posix-process/10")
 def test_repeated_limit_is_an_error(runtime: Runtime, bundle: Bundle, rejected: Rejected, second: int) -> None:
     """Two entries of one type are refused (config.md#posix-process)."""
-    bundle.process["rlimits"] = [
-        {"type": "RLIMIT_NOFILE", "soft": value, "hard": value} for value in (100, second)
-    ]
+    bundle.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": value, "hard": value} for value in (100, second)]
     rejected(runtime, bundle)
 
 

@@ -177,9 +177,7 @@ def test_absolute_root_path_is_taken_as_it_is(
 
 @pytest.mark.parametrize("path", ["rootfs", "a/b/rootfs", "./rootfs"])
 @covers("config/root/4")
-def test_relative_root_path_counts_from_the_bundle(
-    runtime: Runtime, bundle: Bundle, report: Reader, path: str
-) -> None:
+def test_relative_root_path_counts_from_the_bundle(runtime: Runtime, bundle: Bundle, report: Reader, path: str) -> None:
     """A relative root.path is taken from the bundle, whatever the caller's cwd (config.md#root)."""
     bundle.file("marker", "here")
     if path.startswith("a/"):

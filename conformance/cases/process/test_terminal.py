@@ -211,7 +211,8 @@ def test_console_is_not_made_through_a_link_of_the_image(
     bundle.directory("dev/pts")
     bundle.symlink("../../target", "dev/console")
     container = runtime.create(
-        with_terminal(bundle).probe("write /dev/console x -- hold", report=False), check=False,
+        with_terminal(bundle).probe("write /dev/console x -- hold", report=False),
+        check=False,
         console_socket=listener.path,
     )
     if container.created.ok:
