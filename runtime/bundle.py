@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Entry = tuple[str, int, int, bool, int, int]
 
 HEADER = 1 << 15
+_OTHERS = ("native/compile.py", "native/generate.py", "runtime/warm.py")  # programs that no command imports
 _SKIPPED = ("__pycache__", "entry", "executor", "probe", "bindings", "build", "bin")
 
 
@@ -132,6 +133,8 @@ def sources(place: str) -> list[tuple[str, str, bool]]:
             below[:] = sorted(name for name in below if name not in _SKIPPED)
             package = "seatrial." + os.path.relpath(directory, place).replace(os.sep, ".")
             for file in sorted(files):
+                if os.path.relpath(os.path.join(directory, file), place) in _OTHERS:
+                    continue
                 if file == "__init__.py":
                     found.append((package, os.path.join(directory, file), True))
                 elif file.endswith(".py"):

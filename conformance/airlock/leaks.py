@@ -41,6 +41,8 @@ class Watch:
         self.prefix = prefix
         self.confined = confined
         self.last: Snapshot | None = None  # what compare() found
+        self._mountinfo = ""  # as it was read last, and
+        self._known: frozenset[tuple[int, str]] = frozenset()  # what is in it
         self.look_around()
 
     def look_around(self) -> None:
@@ -55,7 +57,7 @@ class Watch:
             frozenset(state_entries(self.state)),
             frozenset(self._run_files()),
             frozenset(self._cgroups()),
-            frozenset(self._mounts()),
+            self._mounts(),
             frozenset(orphans.children()),
         )
 
@@ -122,12 +124,14 @@ class Watch:
                     if self.confined:
                         stack.append(path)
 
-    def _mounts(self) -> Iterable[tuple[int, str]]:
+    def _mounts(self) -> frozenset[tuple[int, str]]:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                words = line.split(" ", 5)
-                if self.confined or words[4].startswith(self.directory + "/"):
-                    yield int(words[0]), words[4]
+            text = file.read()
+        if text != self._mountinfo:
+            lines = (line.split(" ", 5) for line in text.split("\n") if line)
+            ours = [words for words in lines if self.confined or words[4].startswith(self.directory + "/")]
+            self._mountinfo, self._known = text, frozenset((int(words[0]), words[4]) for words in ours)
+        return self._known
 
 
 def remove(path: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 import os
 from typing import Any
 
@@ -70,6 +70,7 @@ _CONFIG: dict[str, Any] = {
         "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
     },
 }
+_TEXT = json.dumps(_CONFIG)  # to be read is many times as fast as copy.deepcopy
 
 
 def config(cgroups_path: str) -> dict[str, Any]:
@@ -85,7 +86,8 @@ def config(cgroups_path: str) -> dict[str, Any]:
 
 def document() -> dict[str, Any]:
     """A fresh copy of the default config.json, which names no cgroup."""
-    return copy.deepcopy(_CONFIG)
+    made: dict[str, Any] = json.loads(_TEXT)
+    return made
 
 
 def rootless(

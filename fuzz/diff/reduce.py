@@ -5,7 +5,6 @@ Hypothesis shrinks draws; this shrinks documents, whatever they come from (a cor
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -57,7 +56,7 @@ def _smaller(config: Document, base: Document) -> Iterator[Document]:
 
 
 def _reverted(config: Document, base: Document, places: list[Place]) -> Document:
-    changed = copy.deepcopy(config)
+    changed: Document = _copy(config)
     # Elements of lists go from the end, so that the others keep their numbers.
     for place in sorted(places, key=lambda place: [(isinstance(step, int), step) for step in place], reverse=True):
         _revert(changed, base, place)
@@ -72,16 +71,16 @@ def _revert(changed: Document, base: Document, place: Place) -> None:
         if isinstance(last, int) and last < len(holder):
             del holder[last]
         elif not isinstance(last, int):  # "missing", "order": as it was
-            holder[:] = copy.deepcopy(origin)
+            holder[:] = _copy(origin)
     elif isinstance(holder, dict) and isinstance(last, str):
         if isinstance(origin, dict) and last in origin:
-            holder[last] = copy.deepcopy(origin[last])
+            holder[last] = _copy(origin[last])
         else:
             holder.pop(last, None)
 
 
 def _replaced(config: Document, place: Place, value: Any) -> Document:
-    changed = copy.deepcopy(config)
+    changed: Document = _copy(config)
     *path, last = place
     holder = get(changed, tuple(path))
     holder[last] = value
@@ -109,6 +108,10 @@ def _simpler(value: Any, origin: Any) -> Iterator[Any]:
         yield from (number for number in (0, 1, 1024, value // 2) if abs(number) < abs(value))
     elif isinstance(value, str) and len(value) > 8:
         yield value[: len(value) // 2]
+
+
+def _copy(value: Any) -> Any:
+    return json.loads(json.dumps(value))  # many times as fast as copy.deepcopy
 
 
 def _text(config: Document) -> str:
