@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from seatrial.conformance.airlock import cgroups, orphans
 from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.driver.execute import Result, Start, follow, kill_group
+from seatrial.conformance.driver.warm import WarmProcess, is_reference
 from seatrial.conformance.sweep import calls
 from seatrial.conformance.sweep.launch import launch, program
 from seatrial.conformance.sweep.subject import Eye, Places
@@ -34,6 +35,10 @@ class SupervisedRuntime(Runtime):
     _next: tuple[str, Places, Point | None] | None = None
     supervisor: Supervisor | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._warm = WarmProcess() if is_reference(self.path) else None  # now, before anybody counts processes
+
     @contextlib.contextmanager
     def watched(self, command: str, bundle: str, id: str, point: Point | None = None) -> Iterator[None]:
         """A with block in which the first invocation of `command` is watched, and struck at `point`; at its end the
@@ -55,9 +60,15 @@ class SupervisedRuntime(Runtime):
     def _execute(self, argv: list[str], **options: Any) -> Result:
         # argv: PATH --root DIR COMMAND ...
         if self._next is None or len(argv) < 4 or argv[3] != self._next[0]:
-            return super()._execute(argv, **options, way=functools.partial(follow, wait=orphans.wait_and_reap))
+            return super()._execute(argv, **options, way=self._unwatched())
         (_, places, point), self._next = self._next, None
         return super()._execute(argv, **options, way=functools.partial(self._follow, places, point))
+
+    def _unwatched(self) -> Callable[[Start], tuple[int, bool]]:
+        """The reference runtime's commands around the one that is watched come from a warm process."""
+        if self._warm is None:
+            return functools.partial(follow, wait=orphans.wait_and_reap)
+        return functools.partial(self._warm.follow, meanwhile=orphans.reap)
 
     def _follow(self, places: Places, point: Point | None, start: Start) -> tuple[int, bool]:
         started = launch(start, self._filter)

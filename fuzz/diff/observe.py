@@ -11,12 +11,13 @@ from typing import Any
 from seatrial.conformance.airlock import leaks, orphans
 from seatrial.conformance.driver import defaults
 from seatrial.conformance.driver.bundle import PROBE, Bundle
+from seatrial.conformance.driver.driver import Runtime
 from seatrial.conformance.driver.execute import Result
+from seatrial.conformance.driver.warm import WarmRuntime, is_reference
 from seatrial.conformance.engine.session import Session
 from seatrial.conformance.errors import EnvironmentProblem, Finding, RuntimeTimeout
 from seatrial.conformance.sweep.proof import proof
 from seatrial.fuzz.diff.paths import Document
-from seatrial.fuzz.diff.warm import open_runtime
 
 RUN, STEPS = "run", "steps"  # how a container is run: in the foreground, or by create, start and delete
 FLOWS = (RUN, STEPS)
@@ -52,14 +53,15 @@ class Observation:
 
 class Place:
     """One runtime of a lane, with a state directory and a watch of its own.  `warm`: the reference runtime may have its
-    start-up behind it (warm.py)."""
+    start-up behind it (driver/warm.py)."""
 
     def __init__(self, session: Session, path: str, number: int, timeout: float, warm: bool = True) -> None:
         self.session = session
         self.path = path
         directory = os.path.join(session.directory, f"runtime-{number}")
         os.makedirs(directory, mode=0o755, exist_ok=True)
-        self.runtime = open_runtime(path, directory, session.workshop, timeout, warm)
+        kind = WarmRuntime if warm and is_reference(path) else Runtime
+        self.runtime = kind(path, directory, session.workshop, timeout=timeout)
         self._clean: leaks.Snapshot | None = None  # how it looked after the last run, if that left nothing
         self.watch = leaks.Watch(self.runtime.root, session.directory, session.workshop.prefix, confined=True)
 

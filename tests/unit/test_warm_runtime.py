@@ -9,24 +9,25 @@ import pytest
 
 from seatrial.conformance.driver.bundle import Workshop
 from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.warm import WarmRuntime, is_reference
 from seatrial.conformance.engine.session import default_runtime
 from seatrial.conformance.errors import RuntimeTimeout
-from seatrial.fuzz.diff.warm import WarmRuntime, open_runtime
 
 SECONDS = 60.0
+
+
+def workshop(directory: Path) -> Workshop:
+    return Workshop(str(directory / "bundles"), f"st-{os.getpid()}")
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Runtime, Runtime]:
     """The warm one and a cold one, with a state directory each."""
     opened = []
-    for warm in (True, False):
-        directory = tmp_path / str(warm)
+    for kind in (WarmRuntime, Runtime):
+        directory = tmp_path / str(kind is WarmRuntime)
         directory.mkdir()
-        workshop = Workshop(str(directory / "bundles"), f"st-{os.getpid()}-{warm}")
-        opened.append(open_runtime(default_runtime(), str(directory), workshop, SECONDS, warm))
-    assert isinstance(opened[0], WarmRuntime)
-    assert not isinstance(opened[1], WarmRuntime)
+        opened.append(kind(default_runtime(), str(directory), workshop(directory), timeout=SECONDS))
     return opened[0], opened[1]
 
 
@@ -71,13 +72,13 @@ def test_a_command_that_hangs_is_killed(pair: tuple[Runtime, Runtime], tmp_path:
 
 
 def test_its_process_ends_with_it(tmp_path: Path) -> None:
-    warm = WarmRuntime(default_runtime(), str(tmp_path), Workshop(str(tmp_path / "b"), "st-x"), timeout=SECONDS)
-    process = warm._process
+    warm = WarmRuntime(default_runtime(), str(tmp_path), workshop(tmp_path), timeout=SECONDS)
+    process = warm.warm.process
     assert process.poll() is None
     del warm
     assert process.poll() == 0
 
 
-def test_other_runtimes_are_cold(tmp_path: Path) -> None:
-    opened = open_runtime("/bin/true", str(tmp_path), Workshop(str(tmp_path / "b"), "st-x"), SECONDS)
-    assert type(opened) is Runtime
+def test_other_runtimes_are_not_the_reference() -> None:
+    assert is_reference(default_runtime())
+    assert not is_reference("/bin/true")
