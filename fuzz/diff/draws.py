@@ -14,7 +14,7 @@ from seatrial.fuzz.diff.paths import Document
 from seatrial.fuzz.strategies.config import configs
 from seatrial.fuzz.strategies.invalid import invalid_configs
 
-INVALID_SHARE = 5  # of so many draws one is wrong in one place
+INVALID_SHARE = 4  # of so many draws one is wrong in one place
 STEPS_SHARE = 16  # of so many draws one is run by create, start and delete: five commands in place of one
 
 
