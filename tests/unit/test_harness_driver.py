@@ -264,6 +264,9 @@ def test_other_program_in_place_of_the_binary_is_not_judged(monkeypatch: pytest.
     monkeypatch.setattr(stamp, "_version", lambda path: ("other 1", "/usr/bin/other", "sha256:00"))
     with pytest.raises(EnvironmentProblem, match="/usr/bin/other runs in its place"):
         stamp.identify("/bin/true")
+    answers = iter([("true 1", "/usr/bin/python3", "sha256:00"), ("true 1", "/bin/true", own)])
+    monkeypatch.setattr(stamp, "_version", lambda path: next(answers))
+    assert stamp.identify("/bin/true")["executed"] == "/bin/true"
 
 
 def test_runtime_must_exist_and_be_executable(tmp_path: object) -> None:
