@@ -165,6 +165,19 @@ def test_modules_are_loaded_after_what_they_need(tmp_path: Path) -> None:
     assert found == ["kernel/virtio_ring.ko", "kernel/virtio.ko", "kernel/virtio_blk.ko.xz"]
 
 
+def test_soft_dependencies_come_before(tmp_path: Path) -> None:
+    names = ("libcrc32c", "erofs", "crc32c_generic", "crc32c-intel", "crypto", "late")
+    dependencies = {"erofs": " kernel/libcrc32c.ko", "crc32c-intel": " kernel/crypto.ko"}
+    lines = [f"kernel/{name}.ko:{dependencies.get(name, '')}\n" for name in names]
+    (tmp_path / "modules.dep").write_text("".join(lines))
+    (tmp_path / "modules.softdep").write_text("# aliases\nsoftdep libcrc32c pre: crc32c built_in post: late\n")
+    (tmp_path / "modules.alias").write_text(
+        "# aliases\nalias crc32c crc32c_intel\nalias crc32c crc32c_generic\nalias pci:v0* other\n"
+    )
+    order = ["crypto", "crc32c-intel", "crc32c_generic", "libcrc32c", "erofs"]
+    assert modules.load_order(str(tmp_path), ["erofs"]) == [f"kernel/{name}.ko" for name in order]
+
+
 def test_compressed_module(tmp_path: Path) -> None:
     path = tmp_path / "a.ko.xz"
     path.write_bytes(lzma.compress(b"object"))

@@ -45,7 +45,8 @@ def build(kernel: Kernel, busybox: str) -> str:
     """The path of the initramfs for a kernel; from the cache, or made.  It is not compressed: that costs the guest
     more than it saves."""
     guest = {"init": os.path.join(GUEST, "init"), "guest/agent.py": os.path.join(GUEST, "agent.py")}
-    digest = cache.digest(kernel.digest, *(cache.file_digest(path) for path in (busybox, *guest.values())))
+    order = modules.load_order(kernel.modules, ROOT_MODULES)
+    digest = cache.digest(kernel.digest, *order, *(cache.file_digest(path) for path in (busybox, *guest.values())))
     place = cache.place("layers", f"initramfs-{digest}")
     with cache.building(place) as work:
         if work is not None:

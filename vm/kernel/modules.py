@@ -7,7 +7,7 @@ import lzma
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from seatrial.vm import programs
 from seatrial.vm.errors import InfrastructureError
@@ -17,25 +17,60 @@ SUFFIXES = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
 
 def load_order(directory: str, wanted: Sequence[str]) -> list[str]:
     """Paths below `directory` (a lib/modules/RELEASE that depmod has seen) of these modules and of what they need,
-    the needed ones first.  Names that are built in, or that the kernel does not have, are left out."""
+    the needed ones first: by their symbols, and by `softdep ... pre:` as modprobe(8) reads it, such as the checksum of
+    libcrc32c, which fails with ENOENT without.  Names that are built in, or that the kernel does not have, are left
+    out."""
     needed: dict[str, list[str]] = {}
     with open(os.path.join(directory, "modules.dep"), encoding="ascii") as file:
         for line in file:
             path, _, rest = line.partition(":")
             needed[path] = rest.split()
     by_name = {name_of(path): path for path in needed}
+    before = _softdeps(directory)
+    aliases = _aliases(directory, {name for names in before.values() for name in names})
     found: list[str] = []
 
-    def add(path: str) -> None:
-        if path not in found:
-            for other in reversed(needed[path]):
+    def add(name: str) -> None:
+        path = by_name.get(name)
+        if path is None or path in found:
+            return
+        for other in reversed(needed[path]):
+            add(name_of(other))
+        for word in before.get(name, ()):
+            for other in aliases.get(word, [word]):
                 add(other)
-            found.append(path)
+        found.append(path)
 
     for name in wanted:
-        if name in by_name:
-            add(by_name[name])
+        add(name)
     return found
+
+
+def _softdeps(directory: str) -> dict[str, list[str]]:
+    """modules.softdep: what is to be loaded before each module, modprobe.d(5)."""
+    found: dict[str, list[str]] = {}
+    for words in _lines(directory, "modules.softdep"):
+        if words[0] == "softdep" and "pre:" in words:
+            names = words[words.index("pre:") + 1 :]
+            names = names[: names.index("post:")] if "post:" in names else names
+            found.setdefault(words[1].replace("-", "_"), []).extend(name.replace("-", "_") for name in names)
+    return found
+
+
+def _aliases(directory: str, wanted: set[str]) -> dict[str, list[str]]:
+    """modules.alias: the modules that these names stand for."""
+    found: dict[str, list[str]] = {}
+    for words in _lines(directory, "modules.alias"):
+        if words[0] == "alias" and (alias := words[1].replace("-", "_")) in wanted:
+            found.setdefault(alias, []).append(words[2])
+    return found
+
+
+def _lines(directory: str, name: str) -> Iterator[list[str]]:
+    path = os.path.join(directory, name)
+    if os.path.exists(path):
+        with open(path, encoding="ascii") as file:
+            yield from (line.split() for line in file if line.strip())
 
 
 def name_of(path: str) -> str:
