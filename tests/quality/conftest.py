@@ -10,23 +10,15 @@ from collections.abc import Iterator
 import pytest
 from mutants import TABLE
 from trial import CONTROL, Judges, write_wrapper
-from working_criu import NoCriuError, working_criu
+from working_criu import criu_first_in_path
 
 from seatrial.conformance.errors import EnvironmentProblem
 
 
 @pytest.fixture(scope="session")
-def criu_in_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def criu_in_path() -> Iterator[None]:
     """The suite finds a CRIU that works, if there is one; else its cases about checkpoints are skipped."""
-    try:
-        program = working_criu()
-    except NoCriuError:
-        yield
-        return
-    links = tmp_path_factory.mktemp("criu")
-    (links / "criu").symlink_to(program)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{links}:{os.environ['PATH']}")
+    with criu_first_in_path():
         yield
 
 

@@ -15,6 +15,7 @@ from mutants import TABLE
 from planting import Mutant
 from test_mutants import TIMEOUT
 from trial import HERE, Judges, killers, write_wrapper
+from working_criu import criu_first_in_path
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "docs", "sensitivity.md")
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
@@ -34,7 +35,7 @@ def table() -> str:
     """The whole table, with a line above it that counts."""
     lines, killed = [], 0
     lanes = len(os.sched_getaffinity(0))
-    with Judges(lanes) as judges:
+    with criu_first_in_path(), Judges(lanes) as judges:
         control = run_control(judges)
         with ThreadPoolExecutor(lanes) as threads:
             for line, dead in threads.map(lambda mutant: row(mutant, control.get(mutant.view, {}), judges), TABLE):
