@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from seatrial.runtime.config import Config, Mount
+    from seatrial.runtime.plan.environment import Environment
 
 _ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
@@ -88,6 +89,8 @@ def external_mounts(
         if entry.id in keys:
             continue
         if entry.fstype in ("cgroup", "cgroup2") and any(is_below(entry.path, place) for place in places):
+            if entry.fstype == "cgroup2" and entry.path in places and not config.private("user"):
+                continue  # the unified hierarchy is a mount, which CRIU makes, where the kernel allows it
             keys[entry.id] = entry.path
         elif entry.id not in mounts and entry.parent in recursive:
             # A mount below the source of a recursive bind mount.
@@ -116,7 +119,7 @@ def _is_remount(mount: Mount) -> bool:
 
 
 def _binds_cgroups(mount: Mount, config: Config) -> bool:
-    """Whether a mount of type cgroup is made of bind mounts: see `plan.cgroup_mount`."""
+    """Whether a mount of type cgroup may be made of bind mounts: see `plan.cgroup_mount`."""
     return mount.fstype in ("cgroup", "cgroup2") and not config.is_new("cgroup")
 
 
@@ -155,16 +158,18 @@ def usual_keys(config: Config) -> list[str]:
     return list(dict.fromkeys([*keys, *(os.path.normpath(path) for path in others)]))
 
 
-def cgroup_binds(config: Config, paths: dict[str, str], hierarchies: list[tuple[str, str]]) -> dict[str, str]:
+def cgroup_binds(config: Config, environment: Environment) -> dict[str, str]:
     """Mount point -> directory, for mounts of type cgroup that are bind mounts.
 
-    `hierarchies`: (name of the directory, path of the container's cgroup) of each of v1; `paths` is state.json's.
+    `environment`: with the fields that `creation_cgroup.describe_cgroups` fills in.
     """
     found: dict[str, str] = {}
     for mount in config.mounts:
-        if _binds_cgroups(mount, config):
-            place = os.path.normpath(mount.destination)
-            found |= {f"{place}/{name}": path for name, path in hierarchies}
-            if "" in paths:
-                found[place] = paths[""]
+        if not _binds_cgroups(mount, config):
+            continue
+        place = os.path.normpath(mount.destination)
+        if environment.cgroup_version == 2 or mount.fstype == "cgroup2":
+            found[place] = environment.cgroup_root
+        else:
+            found |= {f"{place}/{hierarchy.name}": hierarchy.path for hierarchy in environment.cgroup_hierarchies}
     return found

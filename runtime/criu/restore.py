@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from seatrial.runtime.checkpoint import CriuOptions
     from seatrial.runtime.creation_network import ContainerNetwork
     from seatrial.runtime.log import Log
+    from seatrial.runtime.plan.environment import Environment
     from seatrial.runtime.process import Process
     from seatrial.runtime.resctrl import Group
     from seatrial.runtime.state import State, StateDirectory
@@ -172,7 +173,7 @@ class Restoration:
                 raise StateError(f"the cgroup {path} exists already", "mode strict makes every cgroup anew")
             chosen["manage_cgroups_mode"] = messages.CGROUP_MODES["full"]
         self._make_cgroup()
-        binds = cgroup_binds(self.config, self.cgroup.paths, self._hierarchies())
+        binds = cgroup_binds(self.config, self._environment())
         if keys is None:
             keys = [*usual_keys(self.config), *binds]
         found = sources(keys, self.config, binds)
@@ -211,13 +212,13 @@ class Restoration:
         self.state.cgroup_paths = {}
         self.state.systemd_unit = ""
 
-    def _hierarchies(self) -> list[tuple[str, str]]:
+    def _environment(self) -> Environment:
         from seatrial.runtime.creation_cgroup import describe_cgroups
         from seatrial.runtime.plan.environment import Environment
 
         environment = Environment(id=self.state.id)
         describe_cgroups(environment, self.cgroup)
-        return [(hierarchy.name, hierarchy.path) for hierarchy in environment.cgroup_hierarchies]
+        return environment
 
     def _start(self, images: Directory, work: Directory | None, chosen: dict[str, Any]) -> None:
         """CRIU, in a mount namespace with the root."""

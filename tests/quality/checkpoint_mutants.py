@@ -58,14 +58,13 @@ def _logs_among_images(real: Callable[..., None], dump: Any) -> None:
     real(dump)
 
 
-def _whole_hierarchies(
-    real: Callable[..., dict[str, str]], config: Any, paths: dict[str, str], hierarchies: list[tuple[str, str]]
-) -> dict[str, str]:
+def _whole_hierarchies(real: Callable[..., dict[str, str]], config: Any, environment: Any) -> dict[str, str]:
     """As runc 1.1: what was the container's own cgroup is the root of the hierarchy afterwards."""
     import os
 
-    binds = real(config, paths, hierarchies)
-    whole = {key: os.path.dirname(source) if source in paths.values() else source for key, source in binds.items()}
+    binds = real(config, environment)
+    own = {hierarchy.path for hierarchy in environment.cgroup_hierarchies}
+    whole = {key: os.path.dirname(source) if source in own else source for key, source in binds.items()}
     if whole != binds:
         applied()
     return whole

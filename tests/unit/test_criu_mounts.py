@@ -15,6 +15,7 @@ from seatrial.runtime.criu.mounts import (
 )
 from seatrial.runtime.errors import ConfigError
 from seatrial.runtime.mount_options import MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT
+from seatrial.runtime.plan.environment import CgroupHierarchy, Environment
 
 HEAD = """\
 100 90 254:0 /b/rootfs / rw - ext4 /dev/vda rw
@@ -154,11 +155,22 @@ def test_usual_keys_cover_binds_masks_and_devices() -> None:
     assert usual_keys(wanted) == ["/data", "/proc/keys", "/dev/full"]
 
 
+def test_unified_hierarchy_is_a_mount_but_in_a_user_namespace() -> None:
+    text = "110 100 0:31 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n"
+    assert external(text, config(CGROUPS)) == {}
+    inside = config(CGROUPS, namespaces=[Namespace(type="user")])
+    assert external(text, inside) == {"/sys/fs/cgroup": "/sys/fs/cgroup"}
+
+
 def test_cgroup_binds() -> None:
-    hierarchies = [("cpu", "/sys/fs/cgroup/cpu/c2")]
-    assert cgroup_binds(config(CGROUPS), {"cpu": "x"}, hierarchies) == {"/sys/fs/cgroup/cpu": "/sys/fs/cgroup/cpu/c2"}
-    assert cgroup_binds(config(CGROUPS), {"": "/sys/fs/cgroup/c2"}, []) == {"/sys/fs/cgroup": "/sys/fs/cgroup/c2"}
-    assert cgroup_binds(config(CGROUPS, namespaces=[Namespace(type="cgroup")]), {"": "/x"}, []) == {}
+    hierarchies = [CgroupHierarchy(name="cpu", options="cpu", path="/sys/fs/cgroup/cpu/c2")]
+    v1 = Environment(id="c2", cgroup_hierarchies=hierarchies, cgroup_root="/sys/fs/cgroup/unified")
+    v2 = Environment(id="c2", cgroup_version=2)
+    unified = Mount(destination="/sys/fs/cgroup", source="cgroup", fstype="cgroup2")
+    assert cgroup_binds(config(CGROUPS), v1) == {"/sys/fs/cgroup/cpu": "/sys/fs/cgroup/cpu/c2"}
+    assert cgroup_binds(config(unified), v1) == {"/sys/fs/cgroup": "/sys/fs/cgroup/unified"}
+    assert cgroup_binds(config(CGROUPS), v2) == {"/sys/fs/cgroup": "/sys/fs/cgroup"}
+    assert cgroup_binds(config(CGROUPS, namespaces=[Namespace(type="cgroup")]), v2) == {}
 
 
 @pytest.mark.parametrize(("path", "key"), [("/a//b/", "/a/b"), ("a", "/a"), ("/", "/"), ("//a/../b", "/b")])
