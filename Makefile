@@ -8,8 +8,8 @@ ARGS ?=
 # What the build and the tests use from the distribution (Debian names).
 PACKAGES := gcc libc6-dev python3-dev python3-venv libseccomp2 iproute2 runc crun uidmap
 
-# Engines that drive the runtime in tests, a browser that reads the reports, a server that fuzzers share; where they cannot be installed, those tests are skipped by name.
-ENGINES := podman conmon containerd busybox-static chromium chromium-driver patchelf mmdebstrap openssh-server clang libclang-rt-dev redis-server
+# Engines that drive the runtime in tests, what CRIU needs there, a browser that reads the reports, a server that fuzzers share; where they cannot be installed, those tests are skipped by name.
+ENGINES := podman conmon containerd busybox-static chromium chromium-driver patchelf mmdebstrap iptables openssh-server clang libclang-rt-dev redis-server
 
 NATIVE := $(wildcard native/*.py native/*/*.c native/*/*.h native/*/*.py)
 SETUP := pyproject.toml setup.py $(wildcard runtime/entry/*)
