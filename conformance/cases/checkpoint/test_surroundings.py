@@ -53,15 +53,28 @@ def test_masked_paths(runtime: Runtime, bundle: Bundle) -> None:
 @covers("config/root/4", "runtime/state/7")
 def test_root_that_is_read_only(runtime: Runtime, bundle: Bundle) -> None:
     """It is read-only again."""
-    os.mkdir(bundle.outside("answers"), 0o777)
-    bundle.config["root"]["readonly"] = True
     bundle.mount("/tmp", "tmpfs", "tmpfs", "mode=1777")
-    bundle.mount("/answers", "bind", bundle.outside("answers"), "rbind", "rw")
-    trip = Trip(runtime, bundle, "memory", "files")
-    trip.answers.directory = bundle.outside("answers")
+    trip = read_only(Trip(runtime, bundle, "memory", "files"))
     travel(trip)
     assert trip.after["rootfs"] == trip.before["rootfs"]
     assert trip.after["rootfs"]["readonly"]
+
+
+@covers("config/root/4", "runtime/state/7")
+def test_root_that_is_read_only_without_a_tmpfs(runtime: Runtime, bundle: Bundle) -> None:
+    """It has no place for temporary files, not even at restore."""
+    trip = read_only(Trip(runtime, bundle, "eventfd", "threads"))
+    travel(trip)
+
+
+def read_only(trip: Trip) -> Trip:
+    """The root is read-only, and the answers go to a volume."""
+    directory = trip.bundle.outside("answers")
+    os.mkdir(directory, 0o777)
+    trip.bundle.config["root"]["readonly"] = True
+    trip.bundle.mount("/answers", "bind", directory, "rbind", "rw")
+    trip.answers.directory = directory
+    return trip
 
 
 @needs("cap:SYS_RESOURCE")  # CRIU reads the limits of a process of another user
