@@ -58,6 +58,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     add("--timeout", type=seconds, metavar="SECONDS", help="for one invocation of the runtime (60)")
     silence = f"a machine that says nothing for so long hangs (default: {SILENT_INVOCATIONS} times --timeout)"
     add("--hang", dest="silence", type=seconds, metavar="SECONDS", help=silence)
+    add("--criu", metavar="PROGRAM", help="a criu of this host, in place of the image's")
     add("--memory", type=positive, metavar="MIB", help="of a machine (2048)")
     add("--driver", default="qemu", metavar="NAME", help="of the machines (qemu)")
     add("--directory", metavar="DIR", help=f"for results, evidence, consoles (default: {DIRECTORY}/START-PID)")
@@ -97,7 +98,8 @@ def run(options: argparse.Namespace) -> int:
     binaries = plan.binaries()
     if not options.resume:
         plan.store(directory)
-    terms = Terms(plan.profile, plan.timeout, plan.silence, plan.expect, plan.memory, binaries)
+    criu = binaries[plan.criu] if plan.criu else None
+    terms = Terms(plan.profile, plan.timeout, plan.silence, plan.expect, plan.memory, binaries, criu)
     live: Live | None = None
     schedule = Schedule(cases, terms, directory, lambda cell, entry: live.hear(cell, entry) if live else None)
     live = Live({cell: len(schedule.left(cell)) for cell in cases}, jobs)
@@ -116,6 +118,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
+    from dataclasses import replace
+
     from seatrial.conformance.matrix import axes
     from seatrial.conformance.matrix.binary import examine
     from seatrial.conformance.matrix.plan import Plan, today
@@ -130,8 +134,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
     spread = options.spread or (REFERENCE_PARTS if reference and options.shard is None else 1)
     timeout = options.timeout or 60.0
-    paths = {cell.runtime for cell in cells if os.sep in cell.runtime}
-    return Plan(
+    plan = Plan(
         tuple(cells),
         options.profile or "spec",
         options.keyword,
@@ -142,8 +145,21 @@ def _plan(options: argparse.Namespace) -> Plan:
         options.silence or SILENT_INVOCATIONS * timeout,
         options.memory or 2048,
         tuple(os.path.abspath(path) if os.path.exists(path := expect.find(name)) else name for name in options.expect),
-        {path: examine(path).digest for path in sorted(paths)},
+        criu=_criu(options.criu),
     )
+    return replace(plan, digests={path: examine(path).digest for path in plan.files()})
+
+
+def _criu(name: str | None) -> str | None:
+    """The absolute path of a program that --criu names; EnvironmentProblem when there is none."""
+    import shutil
+
+    if name is None:
+        return None
+    found = shutil.which(name)
+    if found is None:
+        raise EnvironmentProblem(f"--criu {name}: no such program")
+    return os.path.abspath(found)
 
 
 def _resumed(options: argparse.Namespace, kept: Plan) -> Plan:

@@ -26,6 +26,7 @@ from seatrial.vm.machine import Blueprint, Machine, Pool
 
 EVIDENCE = "/tmp/seatrial-evidence"
 LIST = "seatrial-cases"
+CRIU = "/usr/local/sbin/criu"  # before the image's in PATH
 SUITE = f"{machines.SITE}/seatrial/conformance/cases"
 FRUITLESS = 2  # machines in a row that finish no case, before the rest of the part is given up
 # Under software emulation these cost a third of the time that programs take to start, and say nothing about a runtime.
@@ -44,6 +45,7 @@ class Terms:
     expect: tuple[str, ...] = ()
     memory: int = 2048
     binaries: Mapping[str, Binary] = field(default_factory=dict)
+    criu: Binary | None = None
 
 
 class Part:
@@ -126,6 +128,8 @@ class Part:
         binary = self.terms.binaries.get(self.cell.runtime)
         if binary is not None:
             layers["runtime"] = binary.layer(work)
+        if self.terms.criu is not None:
+            layers["criu"] = self.terms.criu.layer(work)
         return Blueprint(
             kernel=self.cell.kernel,
             cgroup=self.cell.cgroup,
@@ -139,6 +143,8 @@ class Part:
 
     def _check(self, machine: Machine, cases: Sequence[Case], watch: Watch) -> None:
         selection = self._selection(machine)
+        if self.terms.criu is not None:
+            machine.run(["ln", "-sf", self._choose(machine, self.terms.criu), CRIU])
         machine.run(["sh", "-c", f"cat >{LIST}"], stdin="".join(f"{case.id}\n" for case in cases).encode())
         tests = dict.fromkeys(case.id.partition("::")[0] for case in cases)
         selection["tests"] = [f"{SUITE}/{name}" for name in tests]
@@ -179,6 +185,10 @@ class Part:
         binary = self.terms.binaries.get(self.cell.runtime)
         if binary is None:
             return machines.RUNTIME if self.cell.runtime == REFERENCE else self.cell.runtime
+        return self._choose(machine, binary)
+
+    def _choose(self, machine: Machine, binary: Binary) -> str:
+        """The path of the binary that runs in the machine; EnvironmentProblem when none does."""
         done = machine.run(["sh", "-c", binary.choice()], timeout=self.terms.silence)
         if done.status != 0:
             raise EnvironmentProblem(binary.refusal(done.stderr.decode("utf-8", "replace")))
@@ -202,12 +212,13 @@ class Part:
         """What the machine cannot know of itself: how it runs, and which cell it is."""
         binary = self.terms.binaries.get(self.cell.runtime)
         source = {"source": {"path": binary.path, "digest": binary.digest}} if binary else {}
-        cell = self.cell
+        criu, cell = self.terms.criu, self.cell
         return {
             "accelerator": machine.stamp.get("accelerator"),
             "machine": machine.stamp,
             "cell": {"kernel": cell.kernel, "cgroup": cell.cgroup, "mask": cell.mask, "runtime": cell.runtime},
             "runtime": {**entry["runtime"], **source},
+            **({"criu": {"path": criu.path, "digest": criu.digest}} if criu else {}),
         }
 
     def _fetch_evidence(self, machine: Machine, cases: Sequence[Case]) -> None:

@@ -24,8 +24,8 @@ DAY = 86400
 class Plan:
     """`cells` in the order of the axes.  With `spread` N each machine's share is one of N parts of the cases, a
     different one from (kernel, cgroup mode, mask) to the next, shifted by `round`; all runtimes get the same there.
-    `digests` are those of the runtimes that are files of this host; `timeout` and `silence` are in seconds, `memory`
-    in MiB."""
+    `criu` is the path of the one to use in place of the image's.  `digests` are those of the runtimes, and of the criu,
+    that are files of this host; `timeout` and `silence` are in seconds, `memory` in MiB."""
 
     cells: tuple[Cell, ...]
     profile: str = "spec"
@@ -38,6 +38,7 @@ class Plan:
     memory: int = 2048
     expect: tuple[str, ...] = ()
     digests: Mapping[str, str] | None = None
+    criu: str | None = None
 
     def cases(self) -> dict[Cell, list[Case]]:
         """The cases of each cell; EnvironmentProblem when nothing matches the selection."""
@@ -52,9 +53,15 @@ class Plan:
         first = self.round * stride(len(places), self.spread)
         return {cell: hands[(first + number[cell.kernel, cell.cgroup, cell.mask]) % self.spread] for cell in self.cells}
 
+    def files(self) -> list[str]:
+        """The paths of what goes into machines from this host."""
+        paths = {cell.runtime for cell in self.cells if os.sep in cell.runtime}
+        return sorted(paths | ({self.criu} if self.criu else set()))
+
     def binaries(self) -> dict[str, Binary]:
-        """The runtimes that are files of this host, by path; EnvironmentProblem when one is not what it was."""
-        found = {cell.runtime: examine(cell.runtime) for cell in self.cells if os.sep in cell.runtime}
+        """The runtimes, and the criu, that are files of this host, by path; EnvironmentProblem when one is not what it
+        was."""
+        found = {path: examine(path) for path in self.files()}
         for path, binary in found.items():
             if self.digests is not None and self.digests.get(path) not in (None, binary.digest):
                 raise EnvironmentProblem(f"{path} is another binary than when this matrix began")

@@ -246,6 +246,31 @@ def test_newest_matrix_is_resumed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("fake")
+def test_criu_of_this_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is in the plan by its path and digest, and takes the place of the image's.  (A fake machine has no layers: one
+    is played by what is there already.)"""
+    program, there = tmp_path / "criu", tmp_path / "there"
+    program.write_text("#!/bin/sh\necho Version: 4.2\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(part, "CRIU", str(there))
+    monkeypatch.setattr(binary, "BASE", str(tmp_path / "opt"))
+    assert call("--criu", "./criu", "--directory", "without") == 2
+    assert f"{program} does not run in the machine" in capsys.readouterr().out
+    found = binary.examine(str(program))
+    os.makedirs(found.place)
+    shutil.copy(program, found.plain)
+    assert call("--criu", "./criu", "--directory", "d") == 1
+    assert os.readlink(there) == found.plain
+    kept = plan.load("d")
+    assert (kept.criu, kept.digests) == (str(program), {str(program): found.digest})
+    stamp = json.loads(Path("d/6.1-v2-seatrial-runtime.jsonl").read_text().splitlines()[0])
+    assert stamp["criu"] == {"path": str(program), "digest": found.digest}
+    program.write_text("#!/bin/sh\n")
+    assert call("--resume", "--directory", "d") == 2
+    assert "another binary than when this matrix began" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fake")
 def test_list_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--preset", "reference", "--list") == 0
     said = capsys.readouterr().out
@@ -261,6 +286,7 @@ def test_list_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         ["--cgroup", "v3"],
         ["--kernel", "x"],
         ["--runtime", "/nowhere"],
+        ["--criu", "/nowhere"],
         ["--expect", "/nowhere"],
         ["--report", "json=/no/x"],
     ],
