@@ -21,6 +21,7 @@ from seatrial.conformance import cache as harness_cache
 
 SCRIPT = os.path.join(os.path.dirname(__file__), "..", "docs", "examples", "newer-runtime")
 SUITE = "sid"
+PLACES = ":/usr/sbin:/sbin"  # which not every PATH has
 NEEDED = ("mmdebstrap", "patchelf", "apt-get")
 PATIENCE = 300.0  # seconds for the whole: a mirror that does not answer is given up by apt long before
 RETRY = 600.0  # seconds for which a failure is remembered: other workers and runs would only meet it again
@@ -65,7 +66,7 @@ def criu_first_in_path() -> Iterator[None]:
 def _search() -> tuple[str, str]:
     """The program, or why there is none; once a process."""
     named = os.environ.get("SEATRIAL_CRIU")
-    found = shutil.which(named or "criu", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    found = shutil.which(named or "criu", path=os.environ["PATH"] + PLACES)
     if named:
         reason = _unusable(found) if found else "not there"
         return found or "", reason and f"criu: {named}, which SEATRIAL_CRIU names: {reason}"
@@ -89,7 +90,7 @@ def _unusable(program: str) -> str:
 
 def _fetched() -> str:
     """The path of the copy, made where it is not there yet, by one process at a time.  Raises NoCriuError."""
-    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    path = os.environ["PATH"] + PLACES
     missing = [name for name in NEEDED if shutil.which(name, path=path) is None]
     if missing:
         raise NoCriuError(f"not fetched: no {', '.join(missing)}")
