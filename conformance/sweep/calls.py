@@ -157,7 +157,7 @@ def is_untrue(call: str, object: str, errno: str) -> bool:
 def is_denial(call: str, errno: str) -> bool:
     """Whether this errno only says that the object is not there, or is there already.  It is untrue, but believable: a
     runtime may go on without the object, as it must where a masked path does not exist or the image has a link."""
-    return (errno == "ENOENT" and call in _OPENS) or (errno == "EEXIST" and call in _MAKES)
+    return (errno in ("ENOENT", "ENODEV") and call in _OPENS) or (errno == "EEXIST" and call in _MAKES)
 
 
 @cache

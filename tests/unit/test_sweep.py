@@ -134,6 +134,7 @@ def test_what_is_there_is_not_denied() -> None:
 
 def test_what_may_be_believed() -> None:
     assert calls.is_denial("openat2", "ENOENT")
+    assert calls.is_denial("openat", "ENODEV")  # a file of a cgroup that is gone
     assert calls.is_denial("symlinkat", "EEXIST")
     assert not calls.is_denial("openat2", "ENOMEM")
     assert not calls.is_denial("mount", "ENOENT")
