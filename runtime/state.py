@@ -296,17 +296,22 @@ def _open_directory(path: str, id: str) -> int:
 
 
 def process_stat(pid: int) -> tuple[str, int] | None:
-    """The state letter and the start time of a process, from /proc/PID/stat; None when there is no such process."""
+    """The state letter and the start time of a process, from /proc/PID/stat; None when there is no such process.
+
+    Raises SyscallError when the kernel does not say (ENOMEM, EMFILE, ...): a live process must not count as dead."""
     if pid <= 0:
         return None
+    path = f"/proc/{pid}/stat"
     try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             text = os.read(fd, 4096)
         finally:
             os.close(fd)
-    except OSError:  # ENOENT, or ESRCH while reading
+    except (FileNotFoundError, ProcessLookupError):  # ESRCH: while reading
         return None
+    except OSError as error:
+        raise SyscallError.of("read", path, error) from None
     fields = text[text.rfind(b")") + 2 :].split()  # the command name may hold anything, even ")"
     return chr(fields[0][0]), int(fields[19])
 

@@ -351,7 +351,9 @@ class Restoration:
     def _name_init(self, pid: int) -> None:
         self.state.init_process_pid = pid
         stat = process_stat(pid)
-        self.state.init_process_start = stat[1] if stat is not None else 0
+        if stat is None:
+            raise StateError(f"container {self.state.id} cannot be set up", "its init has just ended")
+        self.state.init_process_start = stat[1]
 
     def _finish(self, pid: int) -> None:
         from seatrial.runtime.wait import open_pidfd

@@ -97,6 +97,13 @@ def test_a_process_of_a_failed_exec_holds_nothing_up(tmp_path: Path, point: str)
     assert [entry["ending"] for entry in entries if "ending" in entry] == ["error exit"]
 
 
+def test_a_start_time_that_cannot_be_read_fails_create(tmp_path: Path) -> None:
+    """Without it the container would count as stopped at once."""
+    done, entries = sweep(tmp_path, "faults", "--op", "create", "--point", "openat proc/N/stat #1 EMFILE")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [entry["ending"] for entry in entries if "ending" in entry] == ["error exit"]
+
+
 NOT_TAKEN = """
 import os
 from seatrial.conformance.driver.execute import Start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -173,6 +174,20 @@ def test_a_zombie_is_stopped() -> None:
     assert not init_alive(state)
     child.wait()
     assert process_stat(child.pid) is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOMEM, errno.EMFILE, errno.EACCES])
+def test_what_the_kernel_does_not_tell_is_no_death(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = state_of_this_process()
+
+    def fail(*_arguments: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        with pytest.raises(SyscallError, match=errno.errorcode[number]):
+            init_alive(state)
+    assert init_alive(state)
 
 
 def test_a_command_name_cannot_fool_the_reader_of_proc_stat() -> None:
