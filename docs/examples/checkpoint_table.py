@@ -10,6 +10,7 @@ with the rows that it failed in.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from typing import Any
@@ -33,7 +34,8 @@ def read(path: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
 
 def place(stamp: dict[str, Any]) -> tuple[str, ...]:
     """The first cells of a line: who, and where."""
-    host, name = stamp["host"], str(stamp["runtime"]["name"] or stamp["runtime"]["path"])
+    host, runtime = stamp["host"], stamp["runtime"]
+    name = str(runtime["name"] or os.path.basename(runtime["path"]))  # a busy machine does not tell the version in time
     who = name.replace(" version", "").replace("seatrial-runtime", "reference runtime")
     return who, host["kernel"], stamp["cgroup"]["view"], host.get("criu") or "none"
 
