@@ -102,6 +102,43 @@ def test_machine_that_panics_is_diagnosed(vagrant_machine: Machine) -> None:
         vagrant_machine.run(["sh", "-c", "echo c >/proc/sysrq-trigger; sleep 1000"], timeout=PATIENCE)
 
 
+def test_two_machines_share_a_run(vagrant_pool: Pool, vagrant_blueprint: Blueprint, tmp_path: Path) -> None:
+    """pytest-xdist over execnet's vagrant_ssh=: results and evidence of both."""
+    alone = dataclasses.replace(vagrant_blueprint, snapshot=False)  # the second one is for this test only
+    with vagrant_pool.boot(vagrant_blueprint) as one, vagrant_pool.boot(alone) as two:
+        argv = [sys.executable, "-m", "pytest", "-v", "-d", "-p", "no:cacheprovider", "--pyargs"]
+        # Modules by name: to collect the whole suite takes two minutes there.
+        argv += [f"seatrial.conformance.cases.lifecycle.{module}" for module in ("test_state", "test_delete")]
+        for machine in (one, two):
+            assert isinstance(machine, VagrantMachine)
+            argv += ["--tx", machine.vagrant_gateway(machines.PYTHON)]
+        argv += ["-k", "test_state_of or test_state_refuses or test_delete_refuses"]
+        argv += ["--runtime", "/usr/sbin/runc", "--runtime-timeout", "120", "--expect", "runc-1.1"]
+        argv += ["--results", "r.jsonl", "--evidence", "ev"]
+        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        output = done.stdout + done.stderr
+        print(output)
+        assert done.returncode == 0, output
+        names = {shell(machine, "hostname").strip() for machine in (one, two)}
+    assert len(names) == 2
+    assert "node down" not in output
+    for worker in ("gw0", "gw1"):
+        assert re.search(rf"\[{worker}\] \[ *\d+%\] ", output), output
+    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert lines[0]["host"]["kernel"].startswith(KERNEL)
+    assert lines[0]["airlock"] is True
+    assert lines[-1]["workers"] == 2
+    found = {line["case"]: line for line in lines if line["kind"] == "result"}
+    # The file of what Debian's runc is known for goes along, and evidence comes back.
+    known = found.pop("lifecycle/test_delete.py::test_delete_refuses_a_created_container")
+    assert known["outcome"] == "expected-failure"
+    assert json.loads(Path(known["evidence"], "case.json").read_text())["machine"] in names
+    assert os.path.dirname(known["evidence"]) == str(tmp_path / "ev")
+    assert len(found) > 3
+    assert {line["outcome"] for line in found.values()} <= {"passed", "skipped"}
+    assert "passed" in {line["outcome"] for line in found.values()}
+
+
 def test_cgroup_mode_is_chosen_at_boot(vagrant_pool: Pool) -> None:
     with vagrant_pool.boot(Blueprint(kernel=KERNEL, cgroup="v1", memory=512, snapshot=False)) as machine:
         assert shell(machine, "grep -c ' cgroup2 ' /proc/mounts || true; cat /proc/1/comm").split() == ["0", "systemd"]
@@ -144,40 +181,3 @@ def test_machine_that_does_not_boot_is_told(vagrant_pool: Pool, monkeypatch: pyt
     monkeypatch.setattr(Environment, "__init__", other_kernel)
     with pytest.raises(BootError, match="Kernel panic - not syncing: VFS: Unable to mount root fs"):
         vagrant_pool.boot(Blueprint(kernel=KERNEL, memory=512, snapshot=False))
-
-
-def test_two_machines_share_a_run(vagrant_pool: Pool, vagrant_blueprint: Blueprint, tmp_path: Path) -> None:
-    """pytest-xdist over execnet's vagrant_ssh=: results and evidence of both."""
-    alone = dataclasses.replace(vagrant_blueprint, snapshot=False)  # the second one is for this test only
-    with vagrant_pool.boot(vagrant_blueprint) as one, vagrant_pool.boot(alone) as two:
-        argv = [sys.executable, "-m", "pytest", "-v", "-d", "-p", "no:cacheprovider", "--pyargs"]
-        # Modules by name: to collect the whole suite takes two minutes there.
-        argv += [f"seatrial.conformance.cases.lifecycle.{module}" for module in ("test_state", "test_delete")]
-        for machine in (one, two):
-            assert isinstance(machine, VagrantMachine)
-            argv += ["--tx", machine.vagrant_gateway(machines.PYTHON)]
-        argv += ["-k", "test_state_of or test_state_refuses or test_delete_refuses"]
-        argv += ["--runtime", "/usr/sbin/runc", "--runtime-timeout", "120", "--expect", "runc-1.1"]
-        argv += ["--results", "r.jsonl", "--evidence", "ev"]
-        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        output = done.stdout + done.stderr
-        print(output)
-        assert done.returncode == 0, output
-        names = {shell(machine, "hostname").strip() for machine in (one, two)}
-    assert len(names) == 2
-    assert "node down" not in output
-    for worker in ("gw0", "gw1"):
-        assert re.search(rf"\[{worker}\] \[ *\d+%\] ", output), output
-    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-    assert lines[0]["host"]["kernel"].startswith(KERNEL)
-    assert lines[0]["airlock"] is True
-    assert lines[-1]["workers"] == 2
-    found = {line["case"]: line for line in lines if line["kind"] == "result"}
-    # The file of what Debian's runc is known for goes along, and evidence comes back.
-    known = found.pop("lifecycle/test_delete.py::test_delete_refuses_a_created_container")
-    assert known["outcome"] == "expected-failure"
-    assert json.loads(Path(known["evidence"], "case.json").read_text())["machine"] in names
-    assert os.path.dirname(known["evidence"]) == str(tmp_path / "ev")
-    assert len(found) > 3
-    assert {line["outcome"] for line in found.values()} <= {"passed", "skipped"}
-    assert "passed" in {line["outcome"] for line in found.values()}
