@@ -18,7 +18,7 @@ from seatrial.conformance.ledger import ledger
 from seatrial.conformance.verdict import results
 
 VERSION_TIMEOUT = 10  # seconds for `RUNTIME --version`
-TRIES = 3  # seen once, in an emulated 6.12: the program that forked, although its execve had succeeded
+LOOK = 0.0005  # seconds until the next look at what a new process runs
 
 
 def digest(path: str) -> str:
@@ -44,11 +44,8 @@ def identify(path: str) -> dict[str, Any]:
         magic = file.read(4)
     kind = "elf" if magic == b"\x7fELF" else "script" if magic.startswith(b"#!") else "other"
     own = digest(real)
-    for _ in range(TRIES):
-        text, executed, content = _version(path)
-        if kind != "elf" or content in (None, own):
-            break
-    else:
+    text, executed, content = _version(path, kind)
+    if kind == "elf" and content not in (None, own):
         raise EnvironmentProblem(f"asked to test {real}, but {executed} runs in its place")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     spec = re.search(r"^spec:\s*(\S+)", text, re.MULTILINE)
@@ -65,7 +62,7 @@ def identify(path: str) -> dict[str, Any]:
     }
 
 
-def _version(path: str) -> tuple[str, str | None, str | None]:
+def _version(path: str, kind: str) -> tuple[str, str | None, str | None]:
     """The version text, the path of the program that ran, and the digest of its content."""
     try:
         process = subprocess.Popen(
@@ -77,13 +74,7 @@ def _version(path: str) -> tuple[str, str | None, str | None]:
         )
     except OSError as error:
         raise EnvironmentProblem(f"cannot start {path}: {error.strerror}") from error
-    executed = content = None
-    try:
-        with open(f"/proc/{process.pid}/exe", "rb") as file:
-            executed = os.readlink(f"/proc/{process.pid}/exe")
-            content = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        pass  # it has ended already
+    executed, content = _running(process, kind)
     try:
         output, _ = process.communicate(timeout=VERSION_TIMEOUT)
     except subprocess.TimeoutExpired:
@@ -91,6 +82,26 @@ def _version(path: str) -> tuple[str, str | None, str | None]:
         output, _ = process.communicate()
     text = output.decode("utf-8", "replace") if process.returncode == 0 else ""
     return text, executed, content
+
+
+def _running(process: subprocess.Popen[bytes], kind: str) -> tuple[str | None, str | None]:
+    """The path of the program that a new process runs, and the digest of its content; None when it has ended.
+
+    Where 6.12 is emulated, every other process still shows the program that forked it when execve(2) has closed the
+    descriptors, by which Popen knows that it succeeded: then it is looked at again.
+    """
+    forked = os.readlink("/proc/self/exe") if kind == "elf" else None
+    try:
+        while True:
+            with open(f"/proc/{process.pid}/exe", "rb") as file:
+                executed = os.readlink(f"/proc/self/fd/{file.fileno()}")
+                if executed != forked:
+                    return executed, "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+            if process.poll() is not None:
+                return None, None
+            time.sleep(LOOK)
+    except OSError:  # it has ended
+        return None, None
 
 
 def host() -> dict[str, Any]:

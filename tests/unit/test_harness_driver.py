@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -259,14 +260,29 @@ def test_stamp_names_the_binary_that_ran(session: Make) -> None:
 
 def test_other_program_in_place_of_the_binary_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     own = stamp.digest("/bin/true")
-    monkeypatch.setattr(stamp, "_version", lambda path: ("true 1", "/memfd:true (deleted)", own))
+    monkeypatch.setattr(stamp, "_version", lambda path, kind: ("true 1", "/memfd:true (deleted)", own))
     assert stamp.identify("/bin/true")["executed"] == "/memfd:true (deleted)"  # a copy of itself: as runc and crun do
-    monkeypatch.setattr(stamp, "_version", lambda path: ("other 1", "/usr/bin/other", "sha256:00"))
+    monkeypatch.setattr(stamp, "_version", lambda path, kind: ("other 1", "/usr/bin/other", "sha256:00"))
     with pytest.raises(EnvironmentProblem, match="/usr/bin/other runs in its place"):
         stamp.identify("/bin/true")
-    answers = iter([("true 1", "/usr/bin/python3", "sha256:00"), ("true 1", "/bin/true", own)])
-    monkeypatch.setattr(stamp, "_version", lambda path: next(answers))
-    assert stamp.identify("/bin/true")["executed"] == "/bin/true"
+
+
+def test_process_that_still_shows_who_forked_it_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, looks = os.readlink, []
+
+    def readlink(path: str) -> str:
+        if path.startswith("/proc/self/fd/"):
+            looks.append(path)
+            if len(looks) < 3:
+                return real("/proc/self/exe")
+        return real(path)
+
+    monkeypatch.setattr(os, "readlink", readlink)
+    with subprocess.Popen(["/bin/sleep", "60"]) as process:
+        assert stamp._running(process, "elf") == (os.path.realpath("/bin/sleep"), stamp.digest("/bin/sleep"))
+        process.kill()
+    assert len(looks) == 3
+    assert stamp._running(process, "elf") == (None, None)
 
 
 def test_runtime_must_exist_and_be_executable(tmp_path: object) -> None:
