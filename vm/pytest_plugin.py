@@ -73,7 +73,7 @@ def vm_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
 
     driver = pytestconfig.getoption("vm_driver")
     try:
-        made = pool(driver, **({"keep": True} if driver == "qemu" else {}))
+        made = pool(driver, **({"keep": True, "spare": True} if driver == "qemu" else {}))
     except BlueprintError as error:
         raise pytest.UsageError(f"--vm-driver: {error}") from error
     with made:

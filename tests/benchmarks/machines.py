@@ -22,6 +22,7 @@ NEEDED = ("qemu-system-x86_64", "mmdebstrap", "mkfs.erofs", "apt-get", "dpkg-deb
 PATIENCE = 600.0
 TARGET = 0.25  # seconds from the start of a clone to the end of its first command
 COMMAND = ["uname", "-r"]
+USE = 2.0  # seconds that a machine is in use, in which the spare becomes ready
 
 
 class Round(NamedTuple):
@@ -47,14 +48,18 @@ def clocked(task: Callable[[], object]) -> Callable[[], Round]:
     return run
 
 
-def first_command(boot: Callable[[Blueprint], Machine], blueprint: Blueprint, argv: list[str]) -> Callable[[], Round]:
-    """A task: a machine, from nothing to the end of its first command; its end is not measured."""
+def first_command(
+    boot: Callable[[Blueprint], Machine], blueprint: Blueprint, argv: list[str], use: float = 0.0
+) -> Callable[[], Round]:
+    """A task: a machine, from nothing to the end of its first command; not measured are the `use` that is made of it
+    then, in seconds, and its end."""
 
     def task() -> Round:
         start = time.perf_counter()
         with boot(blueprint) as machine:
             done = machine.run(argv, timeout=PATIENCE)
             found = Round(time.perf_counter() - start, processor_time(machine))
+            time.sleep(use)
         if done.status != 0:
             raise SystemExit(f"{' '.join(argv)}: {done}")
         return found
@@ -113,11 +118,15 @@ def measure(pool: QemuPool, rounds: int) -> None:
     from seatrial.conformance import machines
     from seatrial.vm.kernel.kernel import resolve
     from seatrial.vm.machine import Blueprint
+    from seatrial.vm.qemu.pool import QemuPool
 
     plain = Blueprint(kernel=KERNEL, memory=512)
     cold = show("machine, cold boot", first_command(pool.cold, plain, COMMAND), 2)
     pool.boot(plain).close()  # the template
-    show("machine, clone", first_command(pool.boot, plain, COMMAND), rounds, cold=cold, target=TARGET)
+    show("machine, clone", first_command(pool.boot, plain, COMMAND), rounds, cold=cold)
+    with QemuPool(spare=True) as spares:
+        spares.boot(plain).close()
+        show("machine, spare", first_command(spares.boot, plain, COMMAND, use=USE), rounds, cold=cold, target=TARGET)
     line = [sys.executable, "-m", "seatrial.conformance.cli", "vm", "run", "--kernel", KERNEL, "--memory", "512", "--"]
     again = clocked(lambda: subprocess.run([*line, *COMMAND], capture_output=True, check=True))
     show("seatrial vm run, again", again, rounds, cold=cold)

@@ -82,6 +82,38 @@ def test_kernel_of_a_path_with_modules_beside_it(pool: QemuPool, tmp_path: Path)
             cache.remove(name)
 
 
+def machines_of_ours() -> set[int]:
+    """Pids of our children that are QEMU."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            name, fields = (entry / "stat").read_text().rsplit(") ", 1)
+        except OSError:  # no process, or one that has ended
+            continue
+        if "(qemu-system" in name and int(fields.split()[1]) == os.getpid():
+            found.add(int(entry.name))
+    return found
+
+
+def test_spare_is_a_machine_of_its_own(pool: QemuPool) -> None:
+    """With the time of now and a name that no other has; and none is left of a pool that is closed."""
+    before, names, spare = machines_of_ours(), set(), []
+    with QemuPool(spare=True) as spares:
+        for memory in (512, 512, 512, 640):
+            with spares.boot(Blueprint(kernel=KERNEL, memory=memory)) as machine:
+                done = machine.run(
+                    ["sh", "-c", "hostname; date +%s; cat /proc/sys/kernel/random/uuid"], timeout=PATIENCE
+                )
+                name, now, number = done.stdout.decode().split()
+                names |= {name, number}
+                assert abs(int(now) - time.time()) < 60
+                spare.append("spare" in machine.stamp)
+        assert machines_of_ours() - before  # one waits
+    assert len(names) == 8
+    assert spare == [False, True, True, False]
+    assert machines_of_ours() - before == set()
+
+
 def test_no_run_changes_the_image(pool: QemuPool) -> None:
     """Not by files, and not by writing to the devices that the layers lie on."""
     found = parts(Blueprint(kernel=KERNEL))

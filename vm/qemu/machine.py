@@ -64,6 +64,11 @@ class QemuMachine(AgentMachine):
             verdict = "QEMU ended" if self.gone() else f"the agent does not answer within {timeout:g} s"
             raise BootError("the machine does not come up", self.diagnose(verdict)) from error
 
+    def rename(self, timeout: float) -> None:
+        """Give a machine that has waited the time of now, fresh random numbers, and another name.  LostError,
+        TimeoutError or OSError when the agent does not answer."""
+        self.connection.greet(timeout, identity())
+
     def control(self) -> Qmp:
         """QEMU's control socket; InfrastructureError when QEMU ended."""
         try:

@@ -16,6 +16,7 @@ from seatrial.vm.kernel.lock import Lock
 from seatrial.vm.machine import Blueprint, Pool
 from seatrial.vm.qemu import accelerator, template
 from seatrial.vm.qemu.machine import BOOT_TIMEOUT, QemuMachine
+from seatrial.vm.qemu.spare import Spare
 
 # What a template runs before it is taken: what clones run first lies in memory then, and need not be read.
 WARM_UP = ("/bin/sh", "-c", "/bin/true; /bin/cat /dev/null; python3 -c pass; runc --version; crun --version")
@@ -49,11 +50,18 @@ class QemuPool(Pool):
     """Machines of this host's QEMU.
 
     With `templates`, the second machine of a blueprint is a clone of a warm one.  Templates live as long as the pool;
-    with `keep` they are those of the cache, which other processes made or will use.
+    with `keep` they are those of the cache, which other processes made or will use.  With `spare` the next clone of
+    the same blueprint is made ready meanwhile, which takes the memory of one machine more.
     """
 
     def __init__(
-        self, *, templates: bool = True, keep: bool = False, lock: Lock | None = None, accelerated: str | None = None
+        self,
+        *,
+        templates: bool = True,
+        keep: bool = False,
+        spare: bool = False,
+        lock: Lock | None = None,
+        accelerated: str | None = None,
     ) -> None:
         self.templates = templates
         self.keep = keep
@@ -61,6 +69,7 @@ class QemuPool(Pool):
         self.accelerated = accelerated
         self._directory: str | None = None
         self._parts: dict[str, Parts] = {}
+        self._spare = Spare() if spare else None
 
     def boot(self, blueprint: Blueprint) -> QemuMachine:
         found = self._find(blueprint)
@@ -68,8 +77,16 @@ class QemuPool(Pool):
         if not (self.templates and blueprint.snapshot):
             return self._start(blueprint, found, drive)
         place = self._template(blueprint, found, drive)
-        with cache.locked(place, fcntl.LOCK_SH):
-            return template.clone(place, blueprint, drive)
+
+        def clone() -> QemuMachine:
+            with cache.locked(place, fcntl.LOCK_SH):
+                return template.clone(place, blueprint, drive)
+
+        if self._spare is None:
+            return clone()
+        machine = self._spare.take(place) or clone()
+        self._spare.prepare(place, clone)
+        return machine
 
     def cold(self, blueprint: Blueprint) -> QemuMachine:
         """A machine that boots, whatever templates there are."""
@@ -87,6 +104,8 @@ class QemuPool(Pool):
         return lines
 
     def close(self) -> None:
+        if self._spare is not None:
+            self._spare.close()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
 
