@@ -22,14 +22,14 @@ def criu_in_path() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def judges(criu_in_path: None) -> Iterator[Judges]:
     """One lane a view."""
     with Judges(1) as court:
         yield court
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def control(judges: Judges, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """View -> case -> outcome, of every case that some mutant refers to, for the runtime without a bug.  A view that
     this host does not have is left out.
