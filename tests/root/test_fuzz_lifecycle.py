@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,10 @@ def test_a_twin_is_found(bug: str, said: str, tmp_path: Path) -> None:
 
 def test_the_reference_runtime_is_clean(tmp_path: Path) -> None:
     done = seatrial("fuzz", "lifecycle", "--budget", "30s", "--database", str(tmp_path / "database"), cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    # What no replay shows again may be the host's (a stall of seconds looks like a hang); it stands in the output.
+    assert re.findall(r"seen again in [1-9] of", done.stdout) == [], done.stdout + done.stderr
+    assert done.stdout.count("seen again in 0 of") == int(done.stdout.count("# seatrial fuzz lifecycle:")), done.stdout
     assert " 0 steps" not in done.stdout
 
 
