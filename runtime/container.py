@@ -205,7 +205,7 @@ class Container:
         """
         from seatrial.runtime.release import release
 
-        with Operation(self, seconds=_LOCK_SECONDS):  # `update` holds it for a moment
+        with Operation(self):
             state = self._reload()
             status = STOPPED if state is None else status_of(self._directory, state)
             if state is None or status != CREATED:
