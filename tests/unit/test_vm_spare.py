@@ -22,8 +22,8 @@ class Waiting:
     def run(self, argv: tuple[str, ...], timeout: float) -> None:
         self.did.append(argv)
 
-    def rename(self, timeout: float) -> None:
-        self.did.append("rename")
+    def greet(self, timeout: float) -> None:
+        self.did.append("greet")
         if not self.answers:
             raise LostError("gone")
 
@@ -42,7 +42,7 @@ def test_waits_for_its_own_blueprint_alone() -> None:
     assert spare.take("b") is None
     assert cast("Waiting", spare.take("a")) is first
     assert spare.take("a") is None  # it is in use
-    assert first.did == [FIRST, "rename"]
+    assert first.did == [FIRST, "greet"]
     assert first.facts == {"spare": True}
     spare.prepare("a", giving(other))
     spare.prepare("b", giving(Waiting()))
@@ -55,7 +55,7 @@ def test_one_that_does_not_answer_is_closed() -> None:
     spare, lost = Spare(), Waiting(answers=False)
     spare.prepare("a", giving(lost))
     assert spare.take("a") is None
-    assert lost.did == [FIRST, "rename", "close"]
+    assert lost.did == [FIRST, "greet", "close"]
     spare.close()
 
 

@@ -57,16 +57,16 @@ class QemuMachine(AgentMachine):
             self.connection = Connection(self._socket("agent", timeout))
             if not warm:
                 self.facts["guest"] = self.connection.ready(timeout)
-            self.connection.greet(timeout, identity())
+            self.greet(timeout)
         except (LostError, TimeoutError, OSError) as error:
             if self.gone() and not self._text("console"):
                 raise InfrastructureError(f"QEMU does not start: {self._text('complaints').strip()}") from error
             verdict = "QEMU ended" if self.gone() else f"the agent does not answer within {timeout:g} s"
             raise BootError("the machine does not come up", self.diagnose(verdict)) from error
 
-    def rename(self, timeout: float) -> None:
-        """Give a machine that has waited the time of now, fresh random numbers, and another name.  LostError,
-        TimeoutError or OSError when the agent does not answer."""
+    def greet(self, timeout: float) -> None:
+        """Give a machine that begins, or that has waited, the time of now, fresh random numbers and a name of its own.
+        LostError, TimeoutError or OSError when the agent does not answer within `timeout` seconds."""
         self.connection.greet(timeout, identity())
 
     def control(self) -> Qmp:

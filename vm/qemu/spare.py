@@ -40,7 +40,7 @@ class Spare:
         except (MachineError, OSError):
             return None  # whoever wants one boots it, and is told
         try:
-            machine.rename(CLONE_TIMEOUT)
+            machine.greet(CLONE_TIMEOUT)
         except (LostError, TimeoutError, OSError):
             machine.close()
             return None
