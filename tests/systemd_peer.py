@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from jeepney import DBusAddress, Message, MessageType, Parser, new_error, new_method_return, new_signal
 from jeepney.low_level import HeaderFields
 
+from seatrial.runtime.cgroup.hierarchy import detect
+
 NAME = "org.freedesktop.systemd1"
 MANAGER = DBusAddress("/org/freedesktop/systemd1", NAME, f"{NAME}.Manager")
+
+
+@contextlib.contextmanager
+def system_bus(directory: str, slice: str | None = None) -> Iterator[SystemdPeer]:
+    """A with block in which a peer is the system's systemd; afterwards the cgroups of this slice go."""
+    peer = SystemdPeer(directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={peer.path}")
+        yield peer
+    peer.close()
+    for mounted in [*detect().v1_mounts(), detect().v2] if slice else []:
+        if mounted is not None and os.path.isdir(f"{mounted.mount_point}/{slice}"):
+            os.rmdir(f"{mounted.mount_point}/{slice}")
 
 
 class SystemdPeer:

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 from shell_bundle import ShellBundle, Trial, content, count, until
-from systemd_peer import SystemdPeer
-
-from seatrial.runtime.cgroup.hierarchy import detect
+from systemd_peer import SystemdPeer, system_bus
 
 SLICE = f"stcriu{os.getpid()}.slice"
 ID = "cr-scope"
@@ -20,14 +18,9 @@ UNIT = f"st-{ID}.scope"
 
 
 @pytest.fixture
-def peer(tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[SystemdPeer]:
-    peer = SystemdPeer(os.fspath(tmp_path))
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={peer.path}")
-    yield peer
-    peer.close()
-    for mounted in [*detect().v1_mounts(), detect().v2]:
-        if mounted is not None and os.path.isdir(f"{mounted.mount_point}/{SLICE}"):
-            os.rmdir(f"{mounted.mount_point}/{SLICE}")
+def peer(tmp_path: os.PathLike[str]) -> Iterator[SystemdPeer]:
+    with system_bus(os.fspath(tmp_path), SLICE) as peer:
+        yield peer
 
 
 def scope(trial: Trial, bundle: ShellBundle) -> None:

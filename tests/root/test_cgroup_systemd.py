@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from bundles import Bundle, CommandLine
-from systemd_peer import SystemdPeer
+from systemd_peer import SystemdPeer, system_bus
 
 from seatrial.runtime.cgroup.hierarchy import V2, detect
 
@@ -33,14 +33,9 @@ needs_systemd = pytest.mark.skipif(not systemd_runs(), reason="needs systemd as 
 
 
 @pytest.fixture
-def peer(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[SystemdPeer]:
-    peer = SystemdPeer(str(tmp_path_factory.mktemp("peer")))
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={peer.path}")
-    yield peer
-    peer.close()
-    for mounted in [*detect().v1_mounts(), detect().v2]:
-        if mounted is not None and os.path.isdir(f"{mounted.mount_point}/{SLICE}"):
-            os.rmdir(f"{mounted.mount_point}/{SLICE}")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdPeer]:
+    with system_bus(str(tmp_path_factory.mktemp("peer")), SLICE) as peer:
+        yield peer
 
 
 def unit_of(id: str) -> str:

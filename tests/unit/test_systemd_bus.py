@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from systemd_peer import SystemdPeer
+from systemd_peer import SystemdPeer, system_bus
 
 from seatrial.runtime.cgroup import systemd_bus
 from seatrial.runtime.cgroup.systemd_bus import Systemd, SystemdError
@@ -17,11 +17,9 @@ PIDS = ("PIDs", ("au", [7]))
 
 
 @pytest.fixture
-def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SystemdPeer]:
-    peer = SystemdPeer(str(tmp_path))
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={peer.path}")
-    yield peer
-    peer.close()
+def peer(tmp_path: Path) -> Iterator[SystemdPeer]:
+    with system_bus(str(tmp_path)) as peer:
+        yield peer
 
 
 def methods(peer: SystemdPeer) -> list[str]:
