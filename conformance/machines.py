@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Iterator
 from functools import cache
 
-from seatrial.conformance.engine.session import default_runtime
+from seatrial.conformance.driver.driver import default_runtime
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.matrix import bytecode
 

@@ -15,12 +15,12 @@ import pytest
 from seatrial.conformance import case as case_module
 from seatrial.conformance.airlock.airlock import VIEW_ENV
 from seatrial.conformance.driver.bundle import Bundle
-from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.driver import Runtime, default_runtime
 from seatrial.conformance.driver.execute import Result
 from seatrial.conformance.driver.patience import DEFAULT_TIMEOUT
 from seatrial.conformance.driver.probe import Report
 from seatrial.conformance.engine import checks, needs
-from seatrial.conformance.engine.session import WORKDIR_ENV, Session, default_runtime, run_report
+from seatrial.conformance.engine.session import WORKDIR_ENV, Session, run_report
 from seatrial.conformance.errors import CaseTimeout, EnvironmentProblem, HarnessBug
 from seatrial.conformance.hosts import specs
 from seatrial.conformance.ledger import ledger, museum

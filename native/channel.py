@@ -53,22 +53,23 @@ def accept(fd: int) -> int:
 
 def send(fd: int, data: bytes, fds: Sequence[int] = ()) -> None:
     """sendmsg(2) of one packet with up to 32 descriptors; BrokenPipeError (no signal) when the peer is gone."""
-    passed = list(fds)
-    result = lib.seatrial_send(fd, data, len(data), passed, len(passed))
-    while result == -4:  # EINTR: Python's handlers have run
-        result = lib.seatrial_send(fd, data, len(data), passed, len(passed))
-    checked(result, "sendmsg", f"fd {fd}")
+    _sendmsg(fd, data, list(fds))
 
 
 def send_all(fd: int, data: bytes, fds: Sequence[int] = ()) -> None:
     """Send all of `data` on a stream socket, the descriptors with its first part; errors as of `send`."""
     left, passed = data, list(fds)
     while left or passed:
-        result = lib.seatrial_send(fd, left, len(left), passed, len(passed))
-        if result == -4:  # EINTR: Python's handlers have run
-            continue
-        left = left[checked(result, "sendmsg", f"fd {fd}") :]
+        left = left[_sendmsg(fd, left, passed) :]
         passed = []
+
+
+def _sendmsg(fd: int, data: bytes, fds: list[int]) -> int:
+    """The bytes that were taken."""
+    result = -4
+    while result == -4:  # EINTR: Python's handlers have run
+        result = lib.seatrial_send(fd, data, len(data), fds, len(fds))
+    return checked(result, "sendmsg", f"fd {fd}")
 
 
 def receive(fd: int, limit: int = MAX_TEXT) -> tuple[bytes, list[int]]:

@@ -33,10 +33,12 @@ def opened(
     process = None
     try:
         output = scratch.log if log else None
-        request = Request(command(scratch), view, trial, lifeline_out, list(keep), scratch.work, output)
-        process = open_airlock(request, env(scratch))
-        for number in (lifeline_out, *keep):
-            os.close(number)
+        try:
+            request = Request(command(scratch), view, trial, lifeline_out, list(keep), scratch.work, output)
+            process = open_airlock(request, env(scratch))
+        finally:
+            for number in (lifeline_out, *keep):
+                os.close(number)
         yield process, scratch
     finally:
         os.close(lifeline_in)  # the janitor's sign to end everything, if it has not ended yet

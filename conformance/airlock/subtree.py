@@ -19,7 +19,7 @@ PREFIX = "seatrial-"
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
     """One mounted hierarchy.  `option` is the mount option that selects it (`cpu,cpuacct`, `none,name=systemd`, ""
-    for v2), `own` the directory of our own cgroup in it."""
+    for v2), `own` the directory of the process' cgroup in it."""
 
     version: int
     option: str
@@ -27,11 +27,12 @@ class Hierarchy:
     own: str
 
 
-def hierarchies() -> list[Hierarchy]:
-    """The hierarchies in this process's view, with its own place in each (/proc/self/cgroup, cgroups(7))."""
+def hierarchies(process: int | str = "self") -> list[Hierarchy]:
+    """The hierarchies in this process's view, with its own place in each, or that of a process with this pid
+    (/proc/PID/cgroup, cgroups(7)).  OSError when there is no such process."""
     view = cgroups.read_view()
     found: list[Hierarchy] = []
-    with open("/proc/self/cgroup", encoding="utf-8") as file:
+    with open(f"/proc/{process}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         lines = file.read().splitlines()
     for line in lines:
         number, controllers, path = line.split(":", 2)

@@ -38,7 +38,8 @@ def facts() -> dict[str, Any]:
 
 def runtimes(more: list[str]) -> list[str]:
     """Paths of the runtimes to try: those named, the reference beside the interpreter, and those on PATH."""
-    from seatrial.conformance.engine.session import default_runtime, resolve_runtime
+    from seatrial.conformance.driver.driver import default_runtime
+    from seatrial.conformance.engine.session import resolve_runtime
 
     found = [resolve_runtime(name) for name in more]
     if os.access(default_runtime(), os.X_OK):

@@ -20,8 +20,8 @@ from seatrial.conformance.driver.network import KeptNetwork
 from seatrial.conformance.driver.probe import Report
 from seatrial.conformance.driver.workload import DIRECTORY, Answers
 from seatrial.conformance.errors import EnvironmentProblem, Finding
+from seatrial.native import syscall
 
-PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
 KEY = "network"  # of a namespace that is no part of the images
 SECONDS = 120.0  # for one invocation: a machine in software emulation takes 20
 ALWAYS = ("-v4", "--manage-cgroups=ignore")  # the control is about processes: its cgroup is ours
@@ -162,7 +162,7 @@ class Plain:
             "mknod dev/null c 1 3 666",
             "syscall pivot_root str:. str:.",
             "umount . detach",
-            f"syscall prctl {PR_SET_NO_NEW_PRIVS} 1 0 0 0",  # as most containers have it
+            f"syscall prctl {syscall.PR_SET_NO_NEW_PRIVS} 1 0 0 0",  # as most containers have it
             " ".join(["exec", "/probe", "workload", DIRECTORY, "loopback", *kinds]),
         ]
         words = " -- ".join(steps).split()

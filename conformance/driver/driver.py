@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,13 +19,18 @@ from seatrial.conformance.driver.patience import DEFAULT_TIMEOUT, patience
 from seatrial.conformance.errors import EnvironmentProblem, Finding, RuntimeTimeout
 from seatrial.conformance.mask.names import resolve_all
 
-__all__ = ["Container", "Result", "Runtime"]
+__all__ = ["Container", "Result", "Runtime", "default_runtime"]
 
 Option: TypeAlias = "str | int | bool | list[str]"
 PATIENCE = 0.2  # seconds of waiting after which the runtime's sanity is in doubt
 END_SECONDS = 0.2  # how long a process may take to end after SIGKILL (a frozen one does not, on cgroup v1)
 INSANE = "the runtime cannot run the unmodified default bundle"
 PATH_VALUE = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def default_runtime() -> str:
+    """The reference runtime, installed beside the running interpreter."""
+    return os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")
 
 
 class Runtime:

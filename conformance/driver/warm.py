@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.driver import Runtime, default_runtime
 from seatrial.conformance.driver.execute import Result, Start, follow, kill_group
 from seatrial.conformance.errors import HarnessBug
 
@@ -28,7 +28,7 @@ PAUSE = 0.02  # seconds between two calls of `meanwhile`
 
 def is_reference(path: str) -> bool:
     """Whether a runtime is the reference runtime beside this interpreter."""
-    reference = os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")
+    reference = default_runtime()
     return os.path.exists(reference) and os.path.samefile(path, reference)
 
 

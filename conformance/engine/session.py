@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -14,18 +13,13 @@ from seatrial.conformance.airlock import cgroups, confine, leaks
 from seatrial.conformance.airlock.subtree import Subtree
 from seatrial.conformance.driver import probe
 from seatrial.conformance.driver.bundle import Bundle, Workshop
-from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.driver import Runtime, default_runtime
 from seatrial.conformance.driver.patience import adapt
 from seatrial.conformance.driver.probe import Report
 from seatrial.conformance.errors import EnvironmentProblem, Finding
 from seatrial.native import syscall
 
 WORKDIR_ENV = "SEATRIAL_WORKDIR"  # where bundles are made, for a worker in an airlock of its own (hosts/gateway.py)
-
-
-def default_runtime() -> str:
-    """The reference runtime, installed beside the running interpreter."""
-    return os.path.join(os.path.dirname(sys.executable), "seatrial-runtime")
 
 
 def resolve_runtime(name: str | None) -> str:

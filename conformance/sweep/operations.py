@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.conformance.airlock import cgroups, orphans
+from seatrial.conformance.airlock.subtree import hierarchies
 from seatrial.conformance.driver import criu, probe
 from seatrial.conformance.driver.bundle import PROBE, Bundle
 from seatrial.conformance.driver.driver import Container, Runtime, parse_object
@@ -138,24 +139,10 @@ def _ends_and_reports(runtime: Runtime, bundle: Bundle, result: Result) -> Any:
 def _limits(runtime: Runtime, bundle: Bundle, result: Result) -> Any:
     """The limits that the kernel has for the container."""
     found = {}
-    for names, directory in _cgroups(known(runtime, bundle).pid).items():
+    for hierarchy in hierarchies(known(runtime, bundle).pid):
         for name in LIMITS:
-            with contextlib.suppress(OSError), open(f"{directory}/{name}", encoding="ascii") as file:
-                found[f"{names or 'v2'} {name}"] = file.read().strip()
-    return found
-
-
-def _cgroups(pid: int) -> dict[str, str]:
-    """The directories of a process' cgroups, by the controllers as /proc/PID/cgroup names them (cgroups(7))."""
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
-        lines = file.read().splitlines()
-    view = cgroups.read_view()
-    found = {}
-    for line in lines:
-        _, names, path = line.split(":", 2)
-        mount = view.v1.get(names.split(",")[0]) if names else view.v2
-        if mount:
-            found[names] = mount + path
+            with contextlib.suppress(OSError), open(f"{hierarchy.own}/{name}", encoding="ascii") as file:
+                found[f"{hierarchy.option or 'v2'} {name}"] = file.read().strip()
     return found
 
 
@@ -207,9 +194,9 @@ def thaw(runtime: Runtime, bundle: Bundle) -> None:
 
 def _is_frozen(pid: int) -> bool:
     with contextlib.suppress(OSError):
-        for directory in _cgroups(pid).values():
+        for hierarchy in hierarchies(pid):
             for name, thawed in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
-                with contextlib.suppress(OSError), open(f"{directory}/{name}", encoding="ascii") as file:
+                with contextlib.suppress(OSError), open(f"{hierarchy.own}/{name}", encoding="ascii") as file:
                     if file.read().strip() != thawed:
                         return True
     return False

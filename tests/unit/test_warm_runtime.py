@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from seatrial.conformance.driver.bundle import Workshop
-from seatrial.conformance.driver.driver import Runtime
+from seatrial.conformance.driver.driver import Runtime, default_runtime
 from seatrial.conformance.driver.warm import WarmRuntime, is_reference
-from seatrial.conformance.engine.session import default_runtime
 from seatrial.conformance.errors import RuntimeTimeout
 
 SECONDS = 60.0
