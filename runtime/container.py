@@ -509,9 +509,11 @@ class Operation:
 
     def __exit__(self, *_exception: object) -> None:
         directory = self.container._directory
-        if directory.locked and directory.fd >= 0:
-            directory.unlock()
-        self.container._mutex.release()
+        try:
+            if directory.locked and directory.fd >= 0:
+                directory.unlock()
+        finally:
+            self.container._mutex.release()
 
 
 def lock(directory: StateDirectory, force: bool, seconds: float = 0) -> None:

@@ -97,6 +97,13 @@ def test_a_process_of_a_failed_exec_holds_nothing_up(tmp_path: Path, point: str)
     assert [entry["ending"] for entry in entries if "ending" in entry] == ["error exit"]
 
 
+def test_a_lock_that_cannot_be_released_is_no_deadlock(tmp_path: Path) -> None:
+    """`run` removes the container in the same thread, after the release of the lock has failed."""
+    done, entries = sweep(tmp_path, "faults", "--op", "run", "--point", "flock state/ID #2 ENOLCK", "--timeout", "60")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [entry["ending"] for entry in entries if "ending" in entry] == ["error exit"]
+
+
 def test_a_start_time_that_cannot_be_read_fails_create(tmp_path: Path) -> None:
     """Without it the container would count as stopped at once."""
     done, entries = sweep(tmp_path, "faults", "--op", "create", "--point", "openat proc/N/stat #1 EMFILE")
