@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BUDGET = "60s"
 TIMEOUT = 10.0  # seconds for one invocation
 DIRECTORY = "seatrial-fuzz/diff"
+LANES = 3  # for a CPU: a lane waits a third of its time for the kernel (namespaces and cgroups that end)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,7 +44,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add("--database", metavar="WHERE", help="where the corpus is: a directory or redis://... (default: DIR/corpus)")
     add("--baseline", metavar="FILE", help="known divergences: only others end with exit status 1")
     add("--write-baseline", metavar="FILE", help="write what is known and what was found")
-    arguments.add_runs(parser, "lanes", TIMEOUT)
+    arguments.add_runs(parser, "lanes", TIMEOUT, LANES)
     parser.set_defaults(action=run)
 
 
@@ -84,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         directory=directory,
         database=_database(options.database, directory),
         budget=options.budget,
-        workers=arguments.workers(options.workers),
+        workers=arguments.workers(options.workers, LANES),
         seed=seed,
         timeout=options.timeout,
         chunk=state["chunk"],
