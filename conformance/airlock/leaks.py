@@ -147,8 +147,8 @@ def settle(look: Callable[[], list[str]], seconds: float = GRACE) -> list[str]:
 
     deadline = time.monotonic() + patience(seconds)
     pause = 0.002
-    while (found := look()) and time.monotonic() < deadline:
-        time.sleep(pause)
+    while (found := look()) and (rest := deadline - time.monotonic()) > 0:
+        time.sleep(min(pause, rest))
         pause *= 2
     return found
 
