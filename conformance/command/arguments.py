@@ -68,8 +68,8 @@ def add_runs(parser: argparse.ArgumentParser, what: str, timeout: float, each: i
     """The options of a command that runs containers in the airlock: -n (`what` is side by side, by default `each` for
     a CPU), --cgroup-view and --timeout (seconds by default)."""
     add = parser.add_argument
-    default = f"{each} x CPUs" if each > 1 else "CPUs"
-    add("-n", dest="workers", type=positive, default=None, metavar="N", help=f"{what} side by side (default: {default})")
+    help = f"{what} side by side (default: {f'{each} x ' if each > 1 else ''}CPUs)"
+    add("-n", dest="workers", type=positive, default=None, metavar="N", help=help)
     add("--cgroup-view", choices=VIEWS, default="auto", help="as for check")
     help = f"for one invocation (default {timeout:g})"
     add("--timeout", type=seconds, default=timeout, metavar="SECONDS", help=help)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import time
@@ -52,6 +53,22 @@ def test_a_start_during_a_create_is_refused(cli: CommandLine, bundle: Bundle, tm
         pass
     assert create.end().returncode == 0
     cli("start", "c-wait")
+
+
+def test_a_start_waits_for_an_operation_that_is_under_way(cli: CommandLine, bundle: Bundle) -> None:
+    """`update`, for example, has the lock for a moment; only while `create` is under way a refusal is owed."""
+    cli("create", "-b", bundle.path, "c-held")
+    directory = os.open(os.path.join(cli.root, "c-held"), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        start = cli.begin("start", "c-held")
+        time.sleep(0.5)
+        fcntl.flock(directory, fcntl.LOCK_UN)
+    finally:
+        os.close(directory)
+    done = start.end()
+    assert done.returncode == 0, done.stderr
+    assert cli.status("c-held") == "running"
 
 
 def test_forced_delete_breaks_a_create_off(cli: CommandLine, bundle: Bundle, tmp_path: os.PathLike[str]) -> None:
