@@ -29,6 +29,7 @@ unit: setup
 	$(BIN)/python -X dev -m pytest tests/unit $(ARGS)
 
 bench: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench || echo "no virtme-ng: it is left out" >&2
 	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
 # What the distribution's runtimes are known to get wrong; new entries want their reasons and links (docs/gating.md).

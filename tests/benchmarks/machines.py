@@ -99,10 +99,12 @@ def show(
 
 def virtme(image: str, release: str) -> Callable[[], None] | str:
     """A task that runs virtme-ng on a kernel with the same accelerator; or why there is none."""
-    program = os.environ.get("VIRTME_RUN") or shutil.which("virtme-run")
+    path = os.path.dirname(sys.executable) + ":" + os.environ["PATH"]
+    program = os.environ.get("VIRTME_RUN") or shutil.which("virtme-run", path=path)
     if program is None:
         return "program:virtme-run: install virtme-ng, or name it in VIRTME_RUN"
     argv = [program, "--kimg", image, "--mods", "auto", "--disable-kvm", "--disable-microvm", "--force-9p"]
+    argv.append("--show-boot-console")  # where the output is, when no udev loads the driver of the ports for it
     argv += ["--memory", "512", "--script-sh", " ".join(COMMAND)]
 
     def task() -> None:
