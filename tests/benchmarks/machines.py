@@ -109,7 +109,7 @@ def virtme(image: str, release: str) -> Callable[[], None] | str:
 
     def task() -> None:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
-        if release.encode() not in done.stdout:
+        if release.encode() not in (done.stdout + done.stderr).splitlines():  # its status needs those ports, too
             raise SystemExit(f"virtme-run: status {done.returncode}: {done.stderr.decode()[-500:]}")
 
     return task
