@@ -110,7 +110,7 @@ class Attempts:
             return RIGHT, {}
         proof = {name: leaf.replace(bundle.name, "ID") for name, leaf in found.items()}
         wrong = differences(self.right, proof)
-        if wrong and not (point is not None and is_denial(point.place.call, point.fault)):
+        if wrong and not (point is not None and is_denial(point.place.call, point.place.object, point.fault)):
             more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
             findings.append((WRONG, f"exit status 0, but {'; '.join(wrong[:3])}{more}"))
         return RIGHT, proof

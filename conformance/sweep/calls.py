@@ -154,9 +154,12 @@ def is_untrue(call: str, object: str, errno: str) -> bool:
     return errno == "ENOENT" and call in _OPENS and object.startswith("state/ID")
 
 
-def is_denial(call: str, errno: str) -> bool:
+def is_denial(call: str, object: str, errno: str) -> bool:
     """Whether this errno only says that the object is not there, or is there already.  It is untrue, but believable: a
-    runtime may go on without the object, as it must where a masked path does not exist or the image has a link."""
+    runtime may go on without the object, as it must where a masked path does not exist, the image has a link, or the
+    kernel does not know a capability (PR_CAPBSET_DROP EINVAL)."""
+    if errno == "EINVAL":
+        return call == "prctl" and object == "CAPBSET_DROP"
     return (errno in ("ENOENT", "ENODEV") and call in _OPENS) or (errno == "EEXIST" and call in _MAKES)
 
 

@@ -133,11 +133,14 @@ def test_what_is_there_is_not_denied() -> None:
 
 
 def test_what_may_be_believed() -> None:
-    assert calls.is_denial("openat2", "ENOENT")
-    assert calls.is_denial("openat", "ENODEV")  # a file of a cgroup that is gone
-    assert calls.is_denial("symlinkat", "EEXIST")
-    assert not calls.is_denial("openat2", "ENOMEM")
-    assert not calls.is_denial("mount", "ENOENT")
+    assert calls.is_denial("openat2", "proc/kcore", "ENOENT")
+    assert calls.is_denial("openat", "cgroup/pids/ID", "ENODEV")  # a file of a cgroup that is gone
+    assert calls.is_denial("symlinkat", "dev/fd", "EEXIST")
+    assert calls.is_denial("prctl", "CAPBSET_DROP", "EINVAL")  # a capability that the kernel does not know
+    assert not calls.is_denial("prctl", "CAPBSET_DROP", "EPERM")
+    assert not calls.is_denial("prctl", "SET_NO_NEW_PRIVS", "EINVAL")
+    assert not calls.is_denial("openat2", "proc/kcore", "ENOMEM")
+    assert not calls.is_denial("mount", "proc", "ENOENT")
 
 
 def test_points_that_were_tried(tmp_path: Path) -> None:
