@@ -10,6 +10,7 @@ from seatrial.native import channel, operations
 from seatrial.native.memfd import sealed_memfd
 from seatrial.native.spawn import spawn
 from seatrial.runtime.birth import give_birth
+from seatrial.runtime.deferral import Deferred
 from seatrial.runtime.errors import SeatrialError, StateError, SyscallError
 from seatrial.runtime.plan.environment import Environment
 
@@ -131,15 +132,16 @@ class Launch:
         if self.cgroup_fd < 0:
             way = "enters its cgroups by their tasks files" if self.tasks else "is moved to its cgroups, if it has any"
             self.log.debug(f"no cgroup v2 to be born in: the process {way}")
-        try:
-            birth = give_birth(self.process, self._spawn, self.cgroup_fd, self.log.debug, self.init_cgroup)
-        except OSError as error:
-            call = (error.strerror or "spawn").partition(":")[0]
-            raise SyscallError.of(call, error.filename or "the executor", error) from None
-        self.process = birth.process
-        self.pid = birth.pid
-        self.pidfd = birth.pidfd
-        self._stages.append(birth.pid)
+        with Deferred():
+            try:
+                birth = give_birth(self.process, self._spawn, self.cgroup_fd, self.log.debug, self.init_cgroup)
+            except OSError as error:
+                call = (error.strerror or "spawn").partition(":")[0]
+                raise SyscallError.of(call, error.filename or "the executor", error) from None
+            self.process = birth.process
+            self.pid = birth.pid
+            self.pidfd = birth.pidfd
+            self._stages.append(birth.pid)
 
     def _spawn(self, process: Process, cgroup_fd: int, classic: bool) -> tuple[int, int]:
         """One attempt, with a process, a plan, a socket and descriptors of its own."""
@@ -186,7 +188,7 @@ class Launch:
     def serve(self) -> None:
         """Serve the executor until it waits for the start signal.  Raises LaunchError, and what the handlers raise."""
         while True:
-            message = receive(self.channel)
+            message = self._next()
             if message is None:
                 if self.reached >= operations.SYNC_READY and self.listener >= 0:
                     return  # at the gate, where the executor closes this socket
@@ -200,11 +202,23 @@ class Launch:
                     handler(self)
                 self._go()
             elif message.kind == operations.MESSAGE_CHILD:
-                self._adopt(message.value)
+                continue  # adopted
             elif message.kind == operations.MESSAGE_TREE:
                 self._send_tree(message.operation)
             else:
                 self._other(message)
+
+    def _next(self) -> channel.Message | None:
+        """The next message, or None at the end; the child that one tells of is adopted."""
+        from seatrial.runtime.wait import wait_readable
+
+        while not wait_readable([self.channel], None):
+            pass
+        with Deferred():
+            message = receive(self.channel)
+            if message is not None and message.kind == operations.MESSAGE_CHILD:
+                self._adopt(message.value)
+        return message
 
     def release(self) -> None:
         """`run`: let the program start, and wait until it is executed.  Raises LaunchError."""

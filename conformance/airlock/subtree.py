@@ -14,6 +14,7 @@ from seatrial.conformance.errors import EnvironmentProblem
 LEAF = "harness"  # where our processes sit on v2, so that the subtree's root can enable controllers (cgroups(7))
 REMOVE_SECONDS = 3.0
 PREFIX = "seatrial-"
+STALE_SECONDS = 2.0  # for each cgroup of a run that was killed; on a busy host the kernel takes its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +156,24 @@ def stale() -> list[str]:
             continue
         for name in names:
             number = name.removeprefix(PREFIX).partition("-")[0]
-            if number.isdigit() and name == name_for(int(number)) and not os.path.exists(f"/proc/{number}"):
+            if number.isdigit() and name == name_for(int(number)) and _ended(number):
                 found.append(os.path.join(hierarchy.own, name))
     return found
+
+
+def _ended(pid: str) -> bool:
+    """Whether a process is gone, or a zombie: who adopts orphans may take their time to reap them."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def sweep_stale() -> None:
     """Remove what stale() finds."""
     for path in stale():
-        remove(path, 0.5)
+        remove(path, STALE_SECONDS)
 
 
 def _thaw(path: str) -> None:

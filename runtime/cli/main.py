@@ -12,6 +12,7 @@ import sys
 
 from seatrial.runtime.cli.log import PROGRAM, Log
 from seatrial.runtime.cli.options import Options, parse
+from seatrial.runtime.deferral import INTERRUPTIONS
 from seatrial.runtime.errors import SeatrialError, UsageError, describe_os_error
 
 TYPE_CHECKING = False
@@ -116,7 +117,13 @@ def _in_user_namespace() -> bool:
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
+    for each in INTERRUPTIONS:  # the way out is not interrupted; nor is it inherited, as SIG_IGN would be
+        _signal.signal(each, _disregard)
     raise Interruption(number)
+
+
+def _disregard(_number: int, _frame: FrameType | None) -> None:
+    pass
 
 
 def _open_standard_files() -> None:
@@ -158,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
             return _print(module.USAGE)
         if arguments and arguments[0] and verb not in ("list", "spec", "features", "plan"):
             what = f"{verb} {arguments[0]}: "
-        for number in (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT):
+        for number in INTERRUPTIONS:
             _signal.signal(number, _terminate)
         context = Context(options, log)
         if context.root == "/":

@@ -118,7 +118,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
 LIMITS = re.compile(
     r"memory\.(limit_in_bytes|soft_limit_in_bytes|memsw\.limit_in_bytes|swappiness|max|high|low|min|swap\.max)"
     r"|cpu\.(shares|cfs_quota_us|cfs_period_us|max|weight|idle)|cpuset\.(cpus|mems)|pids\.max|devices\.list"
-    r"|hugetlb\..*\.(limit_in_bytes|max)|blkio\.(weight|throttle\..*_device)|io\.(max|weight)|net_(cls|prio)\.\w+"
+    r"|hugetlb\..*\.(limit_in_bytes|max)|blkio\.(weight|throttle\..*_device)|io\.(max|weight)|net_cls\.classid|net_prio\.ifpriomap"
 )
 
 
