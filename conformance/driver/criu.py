@@ -90,6 +90,13 @@ def lacks(feature: str) -> str | None:
     return None if done.returncode == 0 else f"{name()}: {_last_line(done.stderr + done.stdout)}"
 
 
+def dumpable() -> dict[str, str]:
+    """What a program needs in its environment to be dumped here, and CRIU itself, out of which it grows again: glibc
+    registers for restartable sequences (rseq(2), since 2.35), and CRIU has to ask the kernel about that (since 3.17;
+    PTRACE_GET_RSEQ_CONFIGURATION, Linux 5.13)."""
+    return {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"} if lacks("get_rseq_conf") else {}
+
+
 @cache
 def control(
     kinds: tuple[str, ...], flags: tuple[str, ...] = (), *, compared: str = "", lasting: bool = False
@@ -169,7 +176,8 @@ class Plain:
         with open(os.path.join(self.directory, "steps.log"), "wb") as log:
             where = ["nsenter", f"--net={self.network}", "unshare"] if self.network else ["unshare", "--net"]
             command = [*where, *NAMESPACES, "--fork", probe_program(), *words]
-            self._parent = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            env = os.environ | dumpable()
+            self._parent = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         report = self.answers.take(SECONDS, lambda: self._parent is not None and self._parent.poll() is None)
         with open(f"/proc/{self._parent.pid}/task/{self._parent.pid}/children", encoding="ascii") as file:
             self.pid = int(file.read())
@@ -216,6 +224,7 @@ class Plain:
                 command,
                 capture_output=True,
                 text=True,
+                env=os.environ | dumpable(),
                 stdin=subprocess.DEVNULL,
                 timeout=SECONDS,
                 pass_fds=[passed] if passed >= 0 else [],

@@ -46,6 +46,7 @@ class Trip:
         bundle.linux.update(maskedPaths=masked or [])  # a mount each, about which one case is
         streams = ["--streams"] if STREAMS & set(kinds) else []
         bundle.args(PROBE, "workload", DIRECTORY, *streams, *kinds)
+        bundle.process["env"] += [f"{name}={value}" for name, value in criu.dumpable().items()]
         self.answers = Answers(bundle.rootfs + DIRECTORY)
         self.container: Container
         self._logs = 0
@@ -82,7 +83,7 @@ class Trip:
     def checkpoint(self, check: bool = True, images: str = "images", **options: Any) -> Result:
         """`checkpoint ID`, with the flags that the kinds want.  The container is gone then, unless it is left."""
         chosen = {"image_path": self.images(images), "work_path": self.work(), **self.flags, **options}
-        result = self.runtime.command("checkpoint", *flags(chosen), self.container.id)
+        result = self.runtime.command("checkpoint", *flags(chosen), self.container.id, env=criu.dumpable())
         if check:
             self._check(result, chosen["work_path"])
         if result.ok and not (chosen.get("leave_running") or chosen.get("pre_dump")):
@@ -105,7 +106,7 @@ class Trip:
         container = Container(self.runtime, self.bundle, id or self.container.id)
         self.runtime.containers.append(container)
         result = container.created = self.runtime.command(
-            "restore", *flags(chosen), container.id, stdin=stdin, output=output
+            "restore", *flags(chosen), container.id, stdin=stdin, output=output, env=criu.dumpable()
         )
         container.alive = result.ok
         if check:
