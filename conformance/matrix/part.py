@@ -30,7 +30,7 @@ CRIU = "/usr/local/sbin/criu"  # before the image's in PATH
 SUITE = f"{machines.SITE}/seatrial/conformance/cases"
 FRUITLESS = 2  # machines in a row that finish no case, before the rest of the part is given up
 # Under software emulation these cost a third of the time that programs take to start, and say nothing about a runtime.
-APPEND = "mitigations=off norandmaps"
+APPEND = "mitigations=off norandmaps init_on_alloc=0"
 GUEST = [machines.PYTHON, "-m", "seatrial.conformance.matrix.guest"]  # the program that a machine runs
 
 

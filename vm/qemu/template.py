@@ -20,7 +20,7 @@ from seatrial.vm.machine import Blueprint, Machine, Snapshot
 from seatrial.vm.qemu.machine import CLONE_TIMEOUT, QemuMachine
 from seatrial.vm.qemu.qmp import QmpError, from_file, to_file
 
-FORMAT = "1"  # of the directory
+FORMAT = "2"  # of the directory and of what arguments.py says
 ROOM = "/dev/shm"  # where memory lies while a machine writes to it
 SPARE = 256  # MiB that are left free there
 PREFIX = "seatrial-templates-"
