@@ -15,12 +15,14 @@ from dataclasses import asdict, dataclass
 from seatrial.conformance.airlock import lanes
 from seatrial.conformance.airlock.airlock import VIEW_ENV
 from seatrial.conformance.airlock.lanes import Voice
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.engine.session import Session
 from seatrial.conformance.errors import EnvironmentProblem, Finding
 from seatrial.conformance.verdict import outcome
 from seatrial.fuzz.soak import condition, lives
 
 WARM = 12  # lives of a lane before its first count: modules are loaded, caches filled
+LATE = 15.0  # seconds for what the kernel frees when it has time, such as cgroups
 TELL = 5.0  # seconds between two words about progress
 
 
@@ -115,7 +117,10 @@ def main() -> int:
         ]
     )
     after = condition.of_airlock(order.workdir)
-    growth = after.growth(before, order.containers)
+    end = time.monotonic() + patience(LATE)
+    while (growth := after.growth(before, order.containers)) and time.monotonic() < end:
+        time.sleep(0.5)
+        after = condition.of_airlock(order.workdir)
     voice.say(lane=0, before=asdict(before), after=asdict(after), growth=growth)
     return status
 
