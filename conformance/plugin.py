@@ -17,7 +17,7 @@ from seatrial.conformance.airlock.airlock import VIEW_ENV
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Runtime, default_runtime
 from seatrial.conformance.driver.execute import Result
-from seatrial.conformance.driver.patience import DEFAULT_TIMEOUT
+from seatrial.conformance.driver.patience import DEFAULT_TIMEOUT, adapt
 from seatrial.conformance.driver.probe import Report
 from seatrial.conformance.engine import checks, needs
 from seatrial.conformance.engine.session import WORKDIR_ENV, Session, run_report
@@ -71,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     limit = config.getoption("runtime_timeout")
     if not 0 < limit < float("inf"):
         raise pytest.UsageError(f"--runtime-timeout {limit:g}: seconds above 0 are expected")
+    adapt(limit)
     try:
         resolve_all(config.getoption("mask"))
         worker = getattr(config, "workerinput", {})

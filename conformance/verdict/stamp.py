@@ -13,6 +13,7 @@ from typing import Any
 
 from seatrial.conformance.airlock import cgroups
 from seatrial.conformance.driver import criu
+from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import EnvironmentProblem
 from seatrial.conformance.ledger import ledger
 from seatrial.conformance.verdict import results
@@ -76,7 +77,7 @@ def _version(path: str, kind: str) -> tuple[str, str | None, str | None]:
         raise EnvironmentProblem(f"cannot start {path}: {error.strerror}") from error
     executed, content = _running(process, kind)
     try:
-        output, _ = process.communicate(timeout=VERSION_TIMEOUT)
+        output, _ = process.communicate(timeout=patience(VERSION_TIMEOUT))
     except subprocess.TimeoutExpired:
         process.kill()
         output, _ = process.communicate()
