@@ -1,0 +1,96 @@
+"""A signal at the worst moment: a process has just been made, and nobody has written its number down."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import ParamSpec, TypeVar
+
+import pytest
+from bundles import Bundle, library_config, processes_of
+
+from seatrial.runtime import Container, Process, launch
+from seatrial.runtime.deferral import Deferred
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Interrupted(Exception):  # noqa: N818  (nothing has gone wrong)
+    """What the handler raises."""
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise Interrupted
+
+
+def overdue(_number: int, _frame: FrameType | None) -> None:
+    raise TimeoutError("what was made is waited for, and nobody tells it to go")
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)}
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGALRM, overdue)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def struck(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, with a SIGTERM as soon as it has its first result."""
+    once = iter((True,))
+
+    def call(*arguments: P.args, **options: P.kwargs) -> R:
+        result = function(*arguments, **options)
+        if next(once, False):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return result
+
+    return call
+
+
+@pytest.mark.parametrize("moment", ["the spawn", "the message about a child"])
+def test_what_was_just_made_is_taken_back(
+    bundle: Bundle, tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    if moment == "the spawn":
+        monkeypatch.setattr(launch, "spawn", struck(launch.spawn))
+    else:
+        monkeypatch.setattr(launch.channel, "receive_message", struck(launch.channel.receive_message))
+    config = library_config(bundle)
+    root = os.path.join(tmp_path, "root")
+    container = Container.create(root, f"struck-{os.getpid()}", config)
+    with pytest.raises(Interrupted):
+        container.start(Process(["/probe", "hold"]))
+    assert processes_of(config.rootfs) == []
+    assert os.listdir(root) == []
+
+
+def test_the_handler_runs_at_the_end_of_the_block() -> None:
+    done = []
+
+    def work() -> None:
+        with Deferred():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("after the signal")
+
+    with pytest.raises(Interrupted):
+        work()
+    assert done
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+def test_a_signal_before_the_block_leaves_nothing_blocked() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    os.kill(os.getpid(), signal.SIGTERM)
+    with Deferred():  # blocked by the caller, and so it stays
+        pass
+    with pytest.raises(Interrupted):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
