@@ -14,7 +14,7 @@ from seatrial.native import channel
 from seatrial.runtime.criu import messages
 from seatrial.runtime.criu.messages import Response
 from seatrial.runtime.errors import CriuError, SyscallError, errno_name
-from seatrial.runtime.wait import describe_exit, open_pidfd, wait_child
+from seatrial.runtime.wait import describe_exit, open_pidfd, wait_child, wait_readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,8 +124,10 @@ class Service:
     def _send(self, data: bytes) -> None:
         try:
             channel.send(self.socket, data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has gone: the next receive tells
+        except (BrokenPipeError, ConnectionResetError) as broken:
+            if not wait_readable([self.socket], 0):  # it is there all the same, and waits for us
+                raise SyscallError.of("sendmsg to", self.program, broken) from None
+            # It has gone: the next receive tells.
         except OSError as error:
             raise SyscallError.of("sendmsg to", self.program, error) from None
 
