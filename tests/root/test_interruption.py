@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
 import pytest
 from bundles import Bundle, library_config, processes_of
+from traces import children
 
 from seatrial.runtime import Container, Process, launch
 from seatrial.runtime.deferral import Deferred
@@ -24,6 +26,11 @@ class Interrupted(Exception):  # noqa: N818  (nothing has gone wrong)
 
 def interrupt(_number: int, _frame: FrameType | None) -> None:
     raise Interrupted
+
+
+def strike() -> None:
+    """SIGTERM to this thread: one to the process may go to another, whose mask is its own (pytest-xdist has some)."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 
 
 def overdue(_number: int, _frame: FrameType | None) -> None:
@@ -49,7 +56,7 @@ def struck(function: Callable[P, R]) -> Callable[P, R]:
     def call(*arguments: P.args, **options: P.kwargs) -> R:
         result = function(*arguments, **options)
         if next(once, False):
-            os.kill(os.getpid(), signal.SIGTERM)
+            strike()
         return result
 
     return call
@@ -65,9 +72,11 @@ def test_what_was_just_made_is_taken_back(
         monkeypatch.setattr(launch.channel, "receive_message", struck(launch.channel.receive_message))
     config = library_config(bundle)
     root = os.path.join(tmp_path, "root")
+    before = children(os.getpid())
     container = Container.create(root, f"struck-{os.getpid()}", config)
     with pytest.raises(Interrupted):
         container.start(Process(["/probe", "hold"]))
+    assert children(os.getpid()) == before  # no zombie either
     assert processes_of(config.rootfs) == []
     assert os.listdir(root) == []
 
@@ -77,7 +86,7 @@ def test_the_handler_runs_at_the_end_of_the_block() -> None:
 
     def work() -> None:
         with Deferred():
-            os.kill(os.getpid(), signal.SIGTERM)
+            strike()
             done.append("after the signal")
 
     with pytest.raises(Interrupted):
@@ -88,7 +97,7 @@ def test_the_handler_runs_at_the_end_of_the_block() -> None:
 
 def test_a_signal_before_the_block_leaves_nothing_blocked() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    os.kill(os.getpid(), signal.SIGTERM)
+    strike()
     with Deferred():  # blocked by the caller, and so it stays
         pass
     with pytest.raises(Interrupted):
