@@ -205,9 +205,8 @@ class Container:
         """
         from seatrial.runtime.release import release
 
-        found = self._reload()
         # What holds a made container, such as `update`, is waited for; while `create` is under way start is an error.
-        with Operation(self, seconds=_LOCK_SECONDS if found is not None and found.ready else 0):
+        with Operation(self, seconds=_LOCK_SECONDS if self._state.ready else 0):
             state = self._reload()
             status = STOPPED if state is None else status_of(self._directory, state)
             if state is None or status != CREATED:

@@ -66,18 +66,13 @@ def report(text: str) -> tuple[str, str]:
 
 def add_runs(parser: argparse.ArgumentParser, what: str, timeout: float, each: int = 1) -> None:
     """The options of a command that runs containers in the airlock: -n (`what` is side by side, by default `each` for
-    a CPU), --cgroup-view and --timeout (seconds by default)."""
+    a CPU that this process may use), --cgroup-view and --timeout (seconds by default)."""
     add = parser.add_argument
     help = f"{what} side by side (default: {f'{each} x ' if each > 1 else ''}CPUs)"
-    add("-n", dest="workers", type=positive, default=None, metavar="N", help=help)
+    add("-n", dest="workers", type=positive, default=each * len(os.sched_getaffinity(0)), metavar="N", help=help)
     add("--cgroup-view", choices=VIEWS, default="auto", help="as for check")
     help = f"for one invocation (default {timeout:g})"
     add("--timeout", type=seconds, default=timeout, metavar="SECONDS", help=help)
-
-
-def workers(given: int | None, each: int = 1) -> int:
-    """What -n says, or `each` for a CPU that this process may use."""
-    return given or each * len(os.sched_getaffinity(0))
 
 
 def check_writable(reports: Sequence[tuple[str, str]]) -> None:

@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         calls=_names(options.call, str.lower),
         only=options.point,
         shard=[int(word) for word in options.shard.split("/")],
-        workers=arguments.workers(options.workers),
+        workers=options.workers,
         timeout=options.timeout,
         output=-1,
         before=_before(options.results, options.resume),

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         directory=directory,
         database=_database(options.database, directory),
         budget=options.budget,
-        workers=arguments.workers(options.workers, LANES),
+        workers=options.workers,
         seed=seed,
         timeout=options.timeout,
         chunk=state["chunk"],

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         workdir="",
         output=-1,
         budget=options.budget,
-        workers=arguments.workers(options.workers),
+        workers=options.workers,
         seed=seed,
         timeout=options.timeout,
         database=database,

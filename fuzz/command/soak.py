@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         workdir="",
         output=-1,
         containers=options.containers,
-        workers=min(arguments.workers(options.workers), options.containers),
+        workers=min(options.workers, options.containers),
         seed=options.seed,
         timeout=options.timeout,
         budget=options.budget,

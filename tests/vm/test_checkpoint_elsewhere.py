@@ -26,7 +26,10 @@ START = """
 cd /srv
 {runtime} create --bundle bundle moved </dev/null >/dev/null 2>&1
 {runtime} start moved
-until test -e bundle/rootfs/answers/1; do sleep 0.2; done
+until test -e bundle/rootfs/answers/1; do
+    {runtime} state moved | grep -q '"status": "running"' || {{ {runtime} state moved >&2; exit 1; }}
+    sleep 0.2
+done
 {runtime} checkpoint --image-path /srv/images --work-path /srv/work moved || {{ tail -n 20 work/dump.log >&2; exit 1; }}
 """
 GO_ON = """
@@ -35,7 +38,10 @@ mkdir work
 {runtime} restore --detach --bundle bundle --image-path /srv/images --work-path /srv/work moved \
     </dev/null >/dev/null 2>&1 || {{ tail -n 20 work/restore.log >&2; exit 1; }}
 {runtime} kill moved USR1
-until test -e bundle/rootfs/answers/2; do sleep 0.2; done
+until test -e bundle/rootfs/answers/2; do
+    {runtime} state moved | grep -q '"status": "running"' || {{ {runtime} state moved >&2; exit 1; }}
+    sleep 0.2
+done
 """
 
 
