@@ -528,6 +528,18 @@ def lock(directory: StateDirectory, force: bool, seconds: float = 0) -> None:
     directory.lock(_LOCK_SECONDS)
 
 
+def _readable(directory: StateDirectory, force: bool, log: Log | None = None) -> State | None:
+    """The state on disk.  With `force` one that is damaged counts as none, which the log is told."""
+    try:
+        return directory.load()
+    except StateError as error:
+        if not force:
+            raise
+        if log is not None:
+            log.warning(f"{error.message}; removing the container without it")
+        return None
+
+
 def delete(root: str, id: str, *, force: bool, log: Log) -> None:
     """`delete` of the command line: like `destroy`, and able to remove what an interrupted create left."""
     try:
@@ -538,19 +550,15 @@ def delete(root: str, id: str, *, force: bool, log: Log) -> None:
         raise
     with directory:
         try:
-            state = directory.load()
-        except StateError as error:
+            state = _readable(directory, force)
+            if state is None:
+                lock(directory, force)
+                state = _readable(directory, force, log)  # a create that had the lock may have ended well
+        except ContainerNotFoundError:
             if not force:
                 raise
-            log.warning(f"{error.message}; removing the container without it")
-            state = None
+            return
         if state is None:
-            try:
-                lock(directory, force)
-            except ContainerNotFoundError:
-                if not force:
-                    raise
-                return
             directory.remove()
             if not force:
                 hint = "what an interrupted create left is removed"

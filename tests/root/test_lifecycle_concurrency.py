@@ -89,6 +89,26 @@ def test_forced_delete_breaks_a_create_off(cli: CommandLine, bundle: Bundle, tmp
     assert cgroups("c-off") == []
 
 
+def test_forced_delete_takes_what_a_create_has_made_meanwhile(cli: CommandLine, bundle: Bundle) -> None:
+    """It comes before the state is written, and has the lock when all is done."""
+    cli("create", "-b", bundle.path, "c-meanwhile")
+    path = os.path.join(cli.root, "c-meanwhile")
+    os.rename(os.path.join(path, "state.json"), os.path.join(path, "later"))
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        delete = cli.begin("delete", "--force", "c-meanwhile")
+        time.sleep(0.5)
+        os.rename(os.path.join(path, "later"), os.path.join(path, "state.json"))
+        fcntl.flock(directory, fcntl.LOCK_UN)
+    finally:
+        os.close(directory)
+    assert delete.end().returncode == 0
+    assert processes_of(bundle.rootfs) == []
+    assert cgroups("c-meanwhile") == []
+    assert os.listdir(cli.root) == []
+
+
 def test_deletes_at_once_leave_nothing_and_one_poststop(
     cli: CommandLine, bundle: Bundle, tmp_path: os.PathLike[str]
 ) -> None:
