@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import errno
 import os
+import time
 
 from seatrial.native import channel, operations
 from seatrial.native.memfd import sealed_memfd
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+_LEAVE_SECONDS = 1.0
 _executor_lock = _thread.allocate_lock()
 _executor_fd = -1
 
@@ -125,6 +127,7 @@ class Launch:
         self.plan: Plan | None = None
         self.reached = 0
         self._stages: list[int] = []
+        self._clones = 0  # stages that `clone` made
         self._trees: MountTrees | None = None
 
     def start(self) -> None:
@@ -301,6 +304,7 @@ class Launch:
             self.pidfd = -1
         self.pid = pid
         self._stages.append(pid)
+        self._clones += 1
         self.pidfd = open_pidfd(pid)
 
     def _died(self) -> LaunchError:
@@ -326,7 +330,23 @@ class Launch:
                 self._stages.remove(pid)
 
     def abort(self) -> None:
-        """Kill what was started and reap it."""
+        """Kill what was started and reap it.
+
+        A stage that has yet to clone is asked to leave first: if it were killed between clone and MESSAGE_CHILD, nobody
+        would know the sibling, which is our child too.
+        """
+        planned = self.plan.operations if self.plan is not None else []
+        if self._clones < sum(operation.name == "clone" for operation in planned):
+            try:
+                channel.send_message(self.channel, operations.MESSAGE_ABORT)
+            except OSError:
+                pass  # it has ended
+            self._adopt_late(_LEAVE_SECONDS)
+        self._kill_stages()
+        self._adopt_late(None)
+        self._kill_stages()
+
+    def _kill_stages(self) -> None:
         for pid in self._stages:
             try:
                 os.kill(pid, _signal.SIGKILL)  # our children, not reaped: nobody else can have these pids
@@ -335,13 +355,23 @@ class Launch:
         for pid in self._stages:
             os.waitpid(pid, 0)
         self._stages.clear()
-        while self.channel >= 0:  # one that was cloned meanwhile
+
+    def _adopt_late(self, seconds: float | None) -> None:
+        """Read what is left on the socket, for so long at most: children that it tells of are stages too."""
+        from seatrial.runtime.wait import wait_readable
+
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while self.channel >= 0:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not wait_readable([self.channel], left):
+                if left == 0:
+                    return
+                continue  # a signal's handler has run
             message = receive(self.channel)
             if message is None:
-                break
+                return
             if message.kind == operations.MESSAGE_CHILD:
-                os.kill(message.value, _signal.SIGKILL)
-                os.waitpid(message.value, 0)
+                self._stages.append(message.value)
             for fd in message.fds:
                 os.close(fd)
 

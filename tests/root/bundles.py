@@ -129,8 +129,11 @@ def library_config(bundle: Bundle, **members: Any) -> Config:
 
 
 def cgroups(id: str) -> list[str]:
-    """Every cgroup directory of that name."""
-    return glob.glob(f"/sys/fs/cgroup/**/{id}", recursive=True)
+    """Every cgroup directory of that name, but for those that were there before this process (of killed runs)."""
+    return [path for path in glob.glob(f"/sys/fs/cgroup/**/{id}", recursive=True) if path not in _BEFORE]
+
+
+_BEFORE = frozenset(path.rstrip("/") for path in glob.glob("/sys/fs/cgroup/**/", recursive=True))
 
 
 def processes_of(rootfs: str) -> list[int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 from bundles import Bundle, library_config, processes_of
@@ -79,6 +80,31 @@ def test_what_was_just_made_is_taken_back(
     assert children(os.getpid()) == before  # no zombie either
     assert processes_of(config.rootfs) == []
     assert os.listdir(root) == []
+
+
+def test_a_stage_that_was_killed_while_it_cloned_leaves_no_child(
+    bundle: Bundle, tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sibling is our child too, and of 150 kills within the first 2 ms three or four fell between the two."""
+    spawn, delay = launch.spawn, 0.0
+
+    def spawn_and_strike(*arguments: Any, **options: Any) -> tuple[int, int]:
+        result = spawn(*arguments, **options)
+        deadline = time.perf_counter() + delay
+        while time.perf_counter() < deadline:
+            pass
+        strike()
+        return result
+
+    monkeypatch.setattr(launch, "spawn", spawn_and_strike)
+    config = library_config(bundle)
+    before = children(os.getpid())
+    for turn in range(150):
+        delay = turn % 50 * 40e-6
+        container = Container.create(os.path.join(tmp_path, "root"), f"struck-{os.getpid()}", config)
+        with pytest.raises(Interrupted):
+            container.start(Process(["/probe", "hold"]))
+        assert children(os.getpid()) == before
 
 
 def test_the_handler_runs_at_the_end_of_the_block() -> None:
