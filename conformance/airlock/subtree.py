@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from seatrial.conformance.airlock import cgroups
+from seatrial.conformance.driver.execute import alive
 from seatrial.conformance.errors import EnvironmentProblem
 
 LEAF = "harness"  # where our processes sit on v2, so that the subtree's root can enable controllers (cgroups(7))
@@ -156,18 +157,9 @@ def stale() -> list[str]:
             continue
         for name in names:
             number = name.removeprefix(PREFIX).partition("-")[0]
-            if number.isdigit() and name == name_for(int(number)) and _ended(number):
+            if number.isdigit() and name == name_for(int(number)) and not alive(int(number)):
                 found.append(os.path.join(hierarchy.own, name))
     return found
-
-
-def _ended(pid: str) -> bool:
-    """Whether a process is gone, or a zombie: who adopts orphans may take their time to reap them."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def sweep_stale() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from seatrial.conformance import plugin
+from seatrial.conformance.driver import execute
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
 
@@ -53,11 +54,7 @@ def fixtures(make: Callable[[Runtime, Bundle], Container]) -> tuple[object, obje
 
 def alive(container: Container) -> bool:
     """Whether the container's first process is there: a runtime under test may have ended it in an earlier case."""
-    try:
-        with open(f"/proc/{container.pid}/stat", encoding="ascii") as file:
-            return file.read().rsplit(") ", 1)[1][0] not in "ZX"
-    except (OSError, IndexError):
-        return False
+    return execute.alive(container.pid)
 
 
 def bring_in(runtime: Runtime, container: Container) -> Container:

@@ -103,6 +103,15 @@ def tail(text: str, limit: int = 2000) -> str:
     return text if len(text) <= limit else "..." + text[-limit:]
 
 
+def alive(pid: int) -> bool:
+    """Whether a process is there and has not ended; a zombie has (proc_pid_stat(5))."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def wait_pidfd(pidfd: int, seconds: float) -> bool:
     """True when the process behind a pidfd ended within the time (pidfd_open(2): readable at the end)."""
     poller = select.poll()

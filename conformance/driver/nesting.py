@@ -15,7 +15,7 @@ from typing import Any
 
 from seatrial.conformance.driver.bundle import Bundle, Workshop
 from seatrial.conformance.driver.driver import Container, Runtime
-from seatrial.conformance.driver.execute import Result, Stream
+from seatrial.conformance.driver.execute import Result, Stream, alive
 from seatrial.conformance.driver.ordinary import trees_of
 from seatrial.conformance.engine.needs import CAPABILITIES, effective_capabilities
 from seatrial.conformance.errors import Finding
@@ -150,9 +150,7 @@ def descendants(outer: Container) -> set[int]:
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
-                    zombie = file.read().rpartition(")")[2].split()[0] == "Z"
-                if not zombie and is_below(int(entry), space):
+                if alive(int(entry)) and is_below(int(entry), space):
                     found.add(int(entry))
             except OSError:
                 continue

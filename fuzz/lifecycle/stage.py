@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from seatrial.conformance.airlock import leaks, orphans
 from seatrial.conformance.driver.bundle import PROBE, Bundle
-from seatrial.conformance.driver.execute import Result, Stream
+from seatrial.conformance.driver.execute import Result, Stream, alive
 from seatrial.conformance.engine.session import Session
 from seatrial.conformance.errors import RuntimeTimeout
 from seatrial.fuzz.lifecycle import model
@@ -265,11 +265,7 @@ class Stage:
     def _lives(self, actor: Actor) -> bool:
         """Whether the pid that `state` names is a process that has not ended (proc_pid_stat(5))."""
         pid = json.loads(self.runtime.journal[-1].stdout).get("pid")
-        try:
-            with open(f"/proc/{int(pid)}/stat", encoding="utf-8", errors="replace") as file:
-                return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
-        except (OSError, TypeError, ValueError):
-            return False
+        return isinstance(pid, int) and alive(pid)
 
     def _clear(self, actor: Actor) -> None:
         if not self._entry(actor):

@@ -13,6 +13,7 @@ import pytest
 from child import ENV, run
 from filters import KILL, confined, fail_with
 
+from seatrial.conformance.airlock.orphans import children
 from seatrial.native import pidfd, syscall
 from seatrial.native.memfd import sealed_memfd
 from seatrial.native.spawn import spawn
@@ -22,14 +23,6 @@ BOTH = pytest.mark.parametrize("classic", [False, True], ids=["clone3", "clone"]
 
 def open_fds() -> set[str]:
     return set(os.listdir("/proc/self/fd"))
-
-
-def children() -> set[str]:
-    found: set[str] = set()
-    for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
-            found |= set(file.read().split())
-    return found
 
 
 @pytest.fixture

@@ -41,23 +41,33 @@ class Terminal:
 
     def expect(self, text: str) -> None:
         """Wait until the screen shows a text, and forget what came before its end."""
-        deadline = time.monotonic() + SECONDS
+        assert self._shows(text, SECONDS), f"{text!r} does not appear in {self.seen!r}"
+        self.seen = self.seen.partition(text)[2]
+
+    def _shows(self, text: str, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
         while text not in self.seen:
-            left = deadline - time.monotonic()
-            ready = select.select([self.master], [], [], max(left, 0))[0]
-            assert ready, f"{text!r} does not appear in {self.seen!r}"
+            if not select.select([self.master], [], [], max(deadline - time.monotonic(), 0))[0]:
+                return False
             try:
                 got = os.read(self.master, 4096)
             except OSError:
                 got = b""
             assert got, f"{text!r} does not appear in {self.seen!r}, and the command has ended"
             self.seen += got.decode("utf-8", "replace")
-        self.seen = self.seen.partition(text)[2]
+        return True
 
     def resize(self, rows: int, columns: int) -> None:
-        """Change the window, as a terminal emulator does."""
+        """Change the window, as a terminal emulator does, and wait until the shell in it has the new size.
+
+        The command is told of it more than once: engines begin to listen some time after the shell has begun.
+        """
         self._set_size(rows, columns)
-        os.killpg(self.process.pid, signal.SIGWINCH)
+        self.type(f"until [ \"$(stty size)\" = '{rows} {columns}' ]; do sleep 0.1; done; echo re''sized\n")
+        deadline = time.monotonic() + SECONDS
+        while not self._shows("resized", 0.5) and time.monotonic() < deadline:
+            os.killpg(self.process.pid, signal.SIGWINCH)
+        self.expect("resized")
 
     def status(self) -> int:
         """Wait for the command's end, while its output goes nowhere; its exit status."""

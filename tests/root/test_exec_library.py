@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from bundles import Bundle, library_config
 
+from seatrial.conformance.airlock.orphans import children
 from seatrial.runtime import Container, Process
 from seatrial.runtime.errors import ConfigError, StateError, UsageError
 from seatrial.runtime.launch import LaunchError, executor
@@ -30,11 +31,6 @@ def descriptors() -> list[str]:
     gc.collect()  # processes that an exception's frames hold
     executor()
     return sorted(os.listdir("/proc/self/fd"))
-
-
-def children() -> list[str]:
-    with open(f"/proc/self/task/{threading.get_native_id()}/children") as file:
-        return file.read().split()
 
 
 def test_pipes_and_the_status(container: Container) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from bundles import PROBE, Bundle, cgroups, library_config, processes_of
 
+from seatrial.conformance.airlock.orphans import children
 from seatrial.runtime import Container, Process
 from seatrial.runtime.config import Config, Hook, Mount, Namespace
 from seatrial.runtime.errors import (
@@ -45,11 +46,6 @@ def id(request: pytest.FixtureRequest) -> Iterator[str]:
 def open_fds() -> set[str]:
     executor()  # its memory file is made once and kept
     return set(os.listdir("/proc/self/fd"))
-
-
-def children() -> list[str]:
-    with open(f"/proc/self/task/{threading.get_native_id()}/children") as file:
-        return file.read().split()
 
 
 def test_run_wait_destroy(root: str, config: Config, id: str) -> None:

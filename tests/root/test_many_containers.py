@@ -11,6 +11,7 @@ import threading
 import pytest
 from bundles import PROBE, cgroups, processes_of
 
+from seatrial.conformance.airlock.orphans import children
 from seatrial.runtime import Container, Process
 from seatrial.runtime.config import Config, Mount, Namespace
 from seatrial.runtime.default_devices import with_defaults
@@ -58,17 +59,6 @@ def one(root: str, config: Config, number: int, *, exec: bool) -> int | None:
         return status
     finally:
         os.close(null)
-
-
-def children() -> set[str]:
-    found: set[str] = set()
-    for task in os.listdir("/proc/self/task"):
-        try:
-            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
-                found.update(file.read().split())
-        except OSError:  # the thread has ended
-            pass
-    return found
 
 
 def test_threads_run_a_thousand_containers(config: Config, tmp_path: os.PathLike[str]) -> None:

@@ -15,6 +15,7 @@ from seatrial.conformance.cases.cgroups import control_files
 from seatrial.conformance.cases.exec.executing import at_once, executed, held
 from seatrial.conformance.driver.bundle import PROBE, Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import alive
 from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.driver.probe import parse
 from seatrial.conformance.errors import Finding
@@ -212,16 +213,7 @@ def reap(pid: int) -> None:
 def wait_ended(pid: int) -> None:
     """Wait until the init of a pid namespace has ended; what its callers left there has become ours to reap."""
     deadline = time.monotonic() + patience(5)
-    while not ended(pid):
+    while alive(pid):
         orphans.reap()
         assert time.monotonic() < deadline, f"process {pid} still lives"
         time.sleep(0.005)
-
-
-def ended(pid: int) -> bool:
-    """Whether a process is gone, or a zombie."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rsplit(") ", 1)[1][0] in "ZX"
-    except OSError:
-        return True

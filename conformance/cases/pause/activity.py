@@ -7,6 +7,7 @@ import time
 
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import alive
 from seatrial.conformance.driver.patience import patience
 from seatrial.conformance.errors import Finding
 
@@ -70,15 +71,7 @@ def wait_moving(pids: list[int]) -> None:
 def wait_gone(pid: int) -> None:
     """Wait for the end of a process that need not be our child; Finding after a while."""
     deadline = time.monotonic() + patience(SECONDS)
-    while os.path.exists(f"/proc/{pid}/exe") and _alive(pid):
+    while os.path.exists(f"/proc/{pid}/exe") and alive(pid):
         if time.monotonic() > deadline:
             raise Finding(f"process {pid} still lives")
         time.sleep(0.005)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rsplit(") ", 1)[1][0] not in "ZX"
-    except OSError:
-        return False
