@@ -25,7 +25,7 @@ from seatrial.fuzz.lifecycle.violation import Violation
 CHUNK = 20  # examples that one call of Hypothesis makes
 AGAIN = 3  # how often a found script is played once more, to say how sure it is
 SHORTENING = 20.0  # seconds
-SHRINKING = 0.5  # share of the budget that the shrinking of one violation may take
+SHRINKING = 0.25  # share of the budget that the shrinking of one violation may take
 LEAST_SHRINKING = 15.0  # seconds
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 
+from seatrial.runtime.errors import ContainerNotFoundError
 from seatrial.runtime.wait import exit_code, wait_readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Callable
     from types import FrameType
 
     from seatrial.runtime.console import Relay
+    from seatrial.runtime.container import Container
     from seatrial.runtime.process import Process
     from seatrial.runtime.readiness import NotifySocket
 else:
@@ -114,6 +117,40 @@ class Foreground:
             os.close(self._wake_read)
             os.close(self._wake_write)
             self._wake_read = -1
+
+
+def attend(
+    container: Container,
+    process: Process,
+    begin: Callable[[], None],
+    *,
+    keep: bool = False,
+    notify: NotifySocket | None = None,
+) -> int:
+    """`begin` the container's process, wait for its end, and remove the container unless it is to be kept; the status.
+
+    When `begin` fails it has removed the container; an interruption afterwards removes it here.
+    """
+    foreground = Foreground(process, notify)
+    try:
+        begin()
+        status = foreground.wait()
+    except BaseException:
+        if process.started:
+            _remove(container)
+        raise
+    finally:
+        foreground.close()
+    if not keep:
+        _remove(container)
+    return status
+
+
+def _remove(container: Container) -> None:
+    try:
+        container.destroy(force=True)
+    except ContainerNotFoundError:
+        pass  # `checkpoint`, or `delete --force`, was faster
 
 
 def _note(number: int) -> None:

@@ -10,7 +10,6 @@ from seatrial.runtime.cli.criu_options import criu_options, warn_without_root
 from seatrial.runtime.cli.launching import prepare
 from seatrial.runtime.cli.main import Context, one_id
 from seatrial.runtime.cli.options import Options
-from seatrial.runtime.errors import ContainerNotFoundError
 
 OPTIONS = CRIU_OPTIONS | {
     "bundle": ("bundle", "text"),
@@ -69,23 +68,6 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
         if detached:
             container.restore(process, chosen)
             return 0
-        from seatrial.runtime.cli.foreground import Foreground
+        from seatrial.runtime.cli.foreground import attend
 
-        foreground = Foreground(process)
-        restored = False
-        try:
-            container.restore(process, chosen)
-            restored = True
-            status = foreground.wait()
-        except BaseException:
-            if restored:  # else it has been removed
-                container.destroy(force=True)
-            raise
-        finally:
-            foreground.close()
-        if not options.flag("keep"):
-            try:
-                container.destroy(force=True)
-            except ContainerNotFoundError:
-                pass  # `checkpoint`, or `delete --force`, was faster
-        return status
+        return attend(container, process, lambda: container.restore(process, chosen), keep=options.flag("keep"))

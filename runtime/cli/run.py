@@ -7,7 +7,6 @@ import os
 from seatrial.runtime.cli.launching import COMMON_OPTIONS, COMMON_USAGE, prepare
 from seatrial.runtime.cli.main import Context, one_id
 from seatrial.runtime.cli.options import Options
-from seatrial.runtime.errors import ContainerNotFoundError
 
 OPTIONS = COMMON_OPTIONS | {
     "detach": ("detach", "flag"),
@@ -49,21 +48,6 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
             if notify is not None:
                 notify.wait(process.pid)
             return 0
-        from seatrial.runtime.cli.foreground import Foreground
+        from seatrial.runtime.cli.foreground import attend
 
-        foreground = Foreground(process, notify)
-        try:
-            container.run(process)
-            status = foreground.wait()
-        except BaseException:
-            if process.started:  # interrupted before signals were passed on; a failed start has removed the container
-                container.destroy(force=True)
-            raise
-        finally:
-            foreground.close()
-        if not options.flag("keep"):
-            try:
-                container.destroy(force=True)
-            except ContainerNotFoundError:
-                pass  # `checkpoint`, or `delete --force`, was faster
-        return status
+        return attend(container, process, lambda: container.run(process), keep=options.flag("keep"), notify=notify)

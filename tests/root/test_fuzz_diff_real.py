@@ -43,7 +43,7 @@ def test_a_feature_is_found(tmp_path: Path) -> None:
     """The OOM score differs only where a config has one: the draw is made small until that alone is left."""
     other = twin(tmp_path, "other-oom-score")
     words = ("--runtime", other, "--runtime", RUNTIME, "--seed", "1", "-n", "2", "--directory", str(tmp_path / "found"))
-    done = seatrial("fuzz", "diff", *words, "--budget", "90s", cwd=tmp_path)
+    done = seatrial("fuzz", "diff", *words, "--budget", "45s", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "report oom_score_adj with process.oomScoreAdj" in done.stdout
     assert f"{other} breaks config/linux-process/13" in done.stdout

@@ -59,7 +59,7 @@ def test_campaigns_share_a_corpus(server: str, tmp_path: Path) -> None:
     other = twin(tmp_path, "other-oom-score")
     words = ("diff", "--runtime", other, "--runtime", RUNTIME, "-n", "1", "--database", server, "--directory", "found")
     workers = [
-        begin(tmp_path / name, *words, "--seed", seed, "--budget", "40s") for name, seed in (("a", "1"), ("b", "2"))
+        begin(tmp_path / name, *words, "--seed", seed, "--budget", "20s") for name, seed in (("a", "1"), ("b", "2"))
     ]
     for worker in workers:
         said, _ = worker.communicate(timeout=SECONDS)
@@ -68,7 +68,7 @@ def test_campaigns_share_a_corpus(server: str, tmp_path: Path) -> None:
         assert not list(tmp_path.glob("*/found/corpus/*")), "the corpus is the server's alone"
     kept = entries(server)
     assert kept
-    third = begin(tmp_path / "c", *words, "--seed", "3", "--budget", "20s")
+    third = begin(tmp_path / "c", *words, "--seed", "3", "--budget", "10s")
     said, _ = third.communicate(timeout=SECONDS)
     assert third.returncode in (0, 1), said
     assert f"corpus {len(entries(server))} " in said
@@ -81,7 +81,7 @@ def test_a_lifecycle_is_found_again_at_once(server: str, tmp_path: Path) -> None
     """The first worker shrinks a finding, the second one's first example is that."""
     other = twin(tmp_path, "hides-pauses")  # no race, so that it is there again whenever it is replayed
     words = ("lifecycle", "--runtime", other, "-n", "1", "-x", "--database", server)
-    for name, seed, budget in (("a", "1", "300s"), ("b", "77", "120s")):
+    for name, seed, budget in (("a", "1", "120s"), ("b", "77", "60s")):
         worker = begin(tmp_path / name, *words, "--seed", seed, "--budget", budget)
         said, _ = worker.communicate(timeout=SECONDS)
         assert worker.returncode == 1, said
