@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "probe.h"
@@ -120,12 +121,25 @@ static void memory_state(struct json *json)
 static char *turning;
 static unsigned turns;
 
+/* Of a huge page one write makes all dirty.  No new ones; and one that our own data may have has to be split, by
+ * another protection for a part of it (without address space randomization the heap continues .bss, which is enough). */
+static void no_huge_pages(void)
+{
+    extern char __bss_start[];
+    const uintptr_t huge = 2u << 20, heap_end = (uintptr_t)sbrk(0);
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    for (uintptr_t at = ((uintptr_t)__bss_start + huge - 1) & -huge; at + huge <= heap_end; at += huge) {
+        if (mprotect((char *)at + PAGE, PAGE, PROT_READ) == 0)
+            mprotect((char *)at + PAGE, PAGE, PROT_READ | PROT_WRITE);
+    }
+}
+
 static int prepare_turning(void)
 {
+    no_huge_pages();
     turning = map(LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     if (!turning)
         return ENOMEM;
-    madvise(turning, LARGE, MADV_NOHUGEPAGE); /* of a huge page (Linux 6.7 aligns for them) one write makes all dirty */
     for (unsigned page = 0; page < LARGE / PAGE; page++)
         fill(turning + page * PAGE, PAGE, page);
     return 0;
