@@ -62,6 +62,8 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
                 container.destroy()
             except ContainerNotFoundError:
                 pass  # who runs it in the foreground was faster
-            except SeatrialError as error:  # the image is complete
-                context.log.warning(f"delete {id}: {error}")
+            except SeatrialError as error:
+                done = "the images are complete; `delete` removes the container"
+                error.hint = f"{error.hint}; {done}" if error.hint else done
+                raise
     return 0

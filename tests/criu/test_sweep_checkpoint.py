@@ -8,12 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_a_criu_that_seems_gone_is_not_waited_for(criu: str, tmp_path: Path) -> None:
-    """It waits for a request, and whoever is told EPIPE waits for its end."""
+
+@pytest.mark.parametrize("point", ["sendmsg socket:[RANDOM] #1 EPIPE", "openat state/ID/state.json #3 EMFILE"])
+def test_checkpoint_says_what_it_could_not_do(criu: str, tmp_path: Path, point: str) -> None:
+    """A CRIU that seems gone is not waited for: it waits for a request, and whoever is told EPIPE waits for its end.
+    And a container that cannot be removed after its dump is no success: its id is not free for `restore`."""
     file = tmp_path / "results.jsonl"
     argv = [sys.executable, "-m", "seatrial.conformance.cli", "sweep", "faults", "--op", "checkpoint"]
-    argv += ["--point", "sendmsg socket:[RANDOM] #1 EPIPE", "--cgroup-view", "v1", "--timeout", "60"]
+    argv += ["--point", point, "--cgroup-view", "v1", "--timeout", "60"]
     path = f"{os.path.dirname(criu)}:{os.environ['PATH']}"
     done = subprocess.run(
         [*argv, "--results", str(file)],
