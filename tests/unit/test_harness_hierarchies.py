@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from seatrial.conformance.airlock import subtree
 from seatrial.conformance.airlock.subtree import hierarchies
+from seatrial.conformance.driver.execute import alive
 
 
 def test_process_is_found_by_its_pid() -> None:
@@ -19,13 +19,13 @@ def test_process_is_found_by_its_pid() -> None:
         hierarchies(process.pid)
 
 
-def test_a_zombie_has_ended() -> None:
+def test_a_zombie_is_not_alive() -> None:
     """Its subtree is stale, though its pid is taken until somebody reaps it."""
     ended = subprocess.Popen(["true"])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     try:
-        assert subtree._ended(str(ended.pid))
-        assert not subtree._ended(str(os.getpid()))
+        assert not alive(ended.pid)
+        assert alive(os.getpid())
     finally:
         ended.wait()
-    assert subtree._ended(str(ended.pid))
+    assert not alive(ended.pid)
