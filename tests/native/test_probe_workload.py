@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -92,6 +93,21 @@ def test_every_kind_says_the_same_each_time(probe: str) -> None:
     assert "Sanitizer" not in output, output
     assert "runtime error" not in output, output
     assert output.count("spoken") == 4
+
+
+def test_changing_memory_is_in_small_pages() -> None:
+    """Of a huge page one write makes all dirty, and a chain of dumps would bring it whole each time."""
+    workload = Workload(PROBE, "changing-memory")
+    try:
+        workload.answer()
+        with open(f"/proc/{workload.pid}/status", encoding="ascii") as file:
+            assert "THP_enabled:\t0\n" in file.readlines()
+        with open(f"/proc/{workload.pid}/smaps_rollup", encoding="ascii") as file:
+            assert re.search(r"^AnonHugePages: +0 kB$", file.read(), re.MULTILINE)
+        workload.end()
+    finally:
+        workload.process.kill()
+        workload.process.wait()
 
 
 def test_kind_that_cannot_be_set_up_has_its_errno(probe: str) -> None:
