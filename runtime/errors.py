@@ -21,6 +21,10 @@ class SeatrialError(Exception):
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
+    def add_hints(self, *hints: str) -> None:
+        """Say these things as well, after the hint that there is."""
+        self.hint = "; ".join([self.hint, *hints] if self.hint else hints)
+
 
 class ConfigError(SeatrialError):
     """config.json (or a process document) is wrong, or asks for what this runtime does not support.

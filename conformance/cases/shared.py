@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from seatrial.conformance import plugin
-from seatrial.conformance.driver import execute
 from seatrial.conformance.driver.bundle import Bundle
 from seatrial.conformance.driver.driver import Container, Runtime
+from seatrial.conformance.driver.execute import alive
 
 
 @contextlib.contextmanager
@@ -45,16 +45,11 @@ def fixtures(make: Callable[[Runtime, Bundle], Container]) -> tuple[object, obje
     @pytest.fixture
     def container(lasting_container: Container, runtime: Runtime, make_bundle: Callable[[], Bundle]) -> Container:
         """The module's container; one of the case's own where an earlier case has lost it."""
-        if alive(lasting_container):
+        if alive(lasting_container.pid):  # a runtime under test may have ended it in an earlier case
             return bring_in(runtime, lasting_container)
         return make(runtime, make_bundle())
 
     return lasting_container, container
-
-
-def alive(container: Container) -> bool:
-    """Whether the container's first process is there: a runtime under test may have ended it in an earlier case."""
-    return execute.alive(container.pid)
 
 
 def bring_in(runtime: Runtime, container: Container) -> Container:

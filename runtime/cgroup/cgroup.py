@@ -156,9 +156,7 @@ class Cgroup:
         try:
             self.apply(resources.replace(devices=[]))
         except SeatrialError as error:
-            problems = undo.run()
-            if problems:
-                error.hint = "; ".join([error.hint, *problems] if error.hint else problems)
+            error.add_hints(*undo.run())
             raise
         finally:
             self.undo = None

@@ -132,9 +132,7 @@ class Scope(Cgroup):
                     undo.also(lambda: self._set_properties(before))
                     super().apply(resources.replace(devices=[]))
         except SeatrialError as error:
-            problems = undo.run()
-            if problems:
-                error.hint = "; ".join([error.hint, *problems] if error.hint else problems)
+            error.add_hints(*undo.run())
             raise
         return undo
 

@@ -63,7 +63,6 @@ def main(context: Context, options: Options, arguments: list[str]) -> int:
             except ContainerNotFoundError:
                 pass  # who runs it in the foreground was faster
             except SeatrialError as error:
-                done = "the images are complete; `delete` removes the container"
-                error.hint = f"{error.hint}; {done}" if error.hint else done
+                error.add_hints("the images are complete", "`delete` removes the container")
                 raise
     return 0

@@ -127,9 +127,10 @@ def attend(
     keep: bool = False,
     notify: NotifySocket | None = None,
 ) -> int:
-    """`begin` the container's process, wait for its end, and remove the container unless it is to be kept; the status.
+    """`begin` the container's process, wait for its end, and remove the container unless it is to be kept.
 
-    When `begin` fails it has removed the container; an interruption afterwards removes it here.
+    The exit status is as a shell gives it, 0 to 255.  Raises what `begin` raises, which has removed the container then;
+    an interruption afterwards removes it here.
     """
     foreground = Foreground(process, notify)
     try:

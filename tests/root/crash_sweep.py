@@ -163,7 +163,7 @@ def leftovers(root: str, bundle: str, id: str) -> list[str]:
 def attempt(kind: str, root: str, bundle: str, verb: str, number: int) -> tuple[bool, str]:
     """One crash: (whether the runtime was killed, what is wrong)."""
     before, words, allowed = VERBS[verb]
-    id = f"c-{verb}-{kind}-{number}-{os.getpid()}"  # no cgroup that a killed run has left counts as ours
+    id = f"c-{verb}-{kind}-{number}"
     names = {"BUNDLE": bundle, "ID": id}
     arms = [partial(arm_calls, number)] if kind == "calls" else [partial(arm_plan, number), arm_report]
     for words_before in before:

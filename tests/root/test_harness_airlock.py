@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from traces import alive, mine, roots, until
+from traces import mine, roots, until
 
 from seatrial.conformance.airlock import cgroups, confine, subtree
 from seatrial.conformance.airlock.airlock import FIRST_PID, Request, open_airlock
+from seatrial.conformance.driver.execute import alive
 from seatrial.conformance.errors import EnvironmentProblem
 
 LOOK = """

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from traces import alive, children, descendants, directory, mine, until, words
+from traces import children, descendants, directory, mine, until, words
 
 from seatrial.conformance.airlock import scratch
+from seatrial.conformance.driver.execute import alive
 
 CHECK = [sys.executable, "-m", "seatrial.conformance.cli", "check"]
 PYTEST = [sys.executable, "-m", "pytest", "--pyargs", "seatrial.conformance", "-p", "no:cacheprovider", "-q"]

@@ -12,8 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import pytest
 from bundles import Bundle, library_config, processes_of
-from traces import children
 
+from seatrial.conformance.airlock.orphans import children
 from seatrial.runtime import Container, Process, launch
 from seatrial.runtime.deferral import Deferred
 
@@ -73,11 +73,11 @@ def test_what_was_just_made_is_taken_back(
         monkeypatch.setattr(launch.channel, "receive_message", struck(launch.channel.receive_message))
     config = library_config(bundle)
     root = os.path.join(tmp_path, "root")
-    before = children(os.getpid())
+    before = children()
     container = Container.create(root, f"struck-{os.getpid()}", config)
     with pytest.raises(Interrupted):
         container.start(Process(["/probe", "hold"]))
-    assert children(os.getpid()) == before  # no zombie either
+    assert children() == before  # no zombie either
     assert processes_of(config.rootfs) == []
     assert os.listdir(root) == []
 
@@ -98,13 +98,13 @@ def test_a_stage_that_was_killed_while_it_cloned_leaves_no_child(
 
     monkeypatch.setattr(launch, "spawn", spawn_and_strike)
     config = library_config(bundle)
-    before = children(os.getpid())
+    before = children()
     for turn in range(150):
         delay = turn % 50 * 40e-6
         container = Container.create(os.path.join(tmp_path, "root"), f"struck-{os.getpid()}", config)
         with pytest.raises(Interrupted):
             container.start(Process(["/probe", "hold"]))
-        assert children(os.getpid()) == before
+        assert children() == before
 
 
 def test_the_handler_runs_at_the_end_of_the_block() -> None:

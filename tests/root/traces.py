@@ -20,14 +20,6 @@ def mine(pid: int) -> list[str]:
     return [path for root in roots() if os.path.exists(path := os.path.join(root, subtree.name_for(pid)))]
 
 
-def alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie (whose parent here may be anybody)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def children(pid: int) -> list[int]:
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

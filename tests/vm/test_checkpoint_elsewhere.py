@@ -22,14 +22,19 @@ NEEDED = ("qemu-system-x86_64", "mmdebstrap", "mkfs.erofs", "apt-get", "dpkg-deb
 KINDS = ("memory", "threads", "pipes", "signals", "posix-timers", "files")
 PATIENCE = 1200.0
 
+ANSWERS = """
+await_answer() {{
+    until test -e bundle/rootfs/answers/$1; do
+        {runtime} state moved | grep -q '"status": "running"' || {{ {runtime} state moved >&2; exit 1; }}
+        sleep 0.2
+    done
+}}
+"""
 START = """
 cd /srv
 {runtime} create --bundle bundle moved </dev/null >/dev/null 2>&1
 {runtime} start moved
-until test -e bundle/rootfs/answers/1; do
-    {runtime} state moved | grep -q '"status": "running"' || {{ {runtime} state moved >&2; exit 1; }}
-    sleep 0.2
-done
+await_answer 1
 {runtime} checkpoint --image-path /srv/images --work-path /srv/work moved || {{ tail -n 20 work/dump.log >&2; exit 1; }}
 """
 GO_ON = """
@@ -38,10 +43,7 @@ mkdir work
 {runtime} restore --detach --bundle bundle --image-path /srv/images --work-path /srv/work moved \
     </dev/null >/dev/null 2>&1 || {{ tail -n 20 work/restore.log >&2; exit 1; }}
 {runtime} kill moved USR1
-until test -e bundle/rootfs/answers/2; do
-    {runtime} state moved | grep -q '"status": "running"' || {{ {runtime} state moved >&2; exit 1; }}
-    sleep 0.2
-done
+await_answer 2
 """
 
 
@@ -84,14 +86,14 @@ def test_container_goes_on_in_another_machine(tmp_path: Path, runtime: str) -> N
     with QemuPool() as pool:
         with pool.boot(wanted) as machine:
             machine.copy_in(bundle.path, "/srv/bundle")
-            shell(machine, START.format(runtime=runtime))
+            shell(machine, (ANSWERS + START).format(runtime=runtime))
             before = answer(machine, tmp_path, 1)
             for name in ("bundle", "images"):
                 machine.copy_out(f"/srv/{name}", str(tmp_path / name))
         with pool.boot(wanted) as machine:
             for name in ("bundle", "images"):
                 machine.copy_in(str(tmp_path / name), f"/srv/{name}")
-            shell(machine, GO_ON.format(runtime=runtime))
+            shell(machine, (ANSWERS + GO_ON).format(runtime=runtime))
             after = answer(machine, tmp_path, 2)
     law.same_state(before, after, *KINDS)
     law.hold(before, after, "ids", "caps", "rlimits", "uts", "cgroup", "fds")
