@@ -224,7 +224,7 @@ def test_check_before_update(runtime: Runtime, bundle: Bundle, below: bool, chec
     members = {"memory.limit": 256 * MIB}
     container = runtime.create(put(bundle, members, "1.1.0").probe("memory 64M -- hold 20", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     wanted = (16 if below else 128) * MIB
     resources = json.dumps({"memory": {"limit": wanted, "checkBeforeUpdate": checked}}).encode()
     result = runtime.command("update", "-r", "-", container.id, stdin=resources)

@@ -26,7 +26,7 @@ def held(runtime: Runtime, bundle: Bundle) -> Container:
     """A running container whose program only waits."""
     container = runtime.create(bundle.probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     return container
 
 

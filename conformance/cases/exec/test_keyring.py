@@ -22,7 +22,7 @@ def test_session_keyring_is_the_containers(runtime: Runtime, bundle: Bundle, use
         bundle.user_namespace()
     container = runtime.create(bundle.probe("hold"))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     init = parse(container.output(), container.created)["keyring"]
     assert container.id in init["session"]
     assert executed(container)["keyring"]["id"] == init["id"]

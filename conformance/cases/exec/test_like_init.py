@@ -42,7 +42,7 @@ def test_process_is_like_the_containers_own(runtime: Runtime, bundle: Bundle, pr
     prepare(bundle)
     container = runtime.create(bundle.probe("hold"))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     init = parse(container.output(), container.created)
     found = executed(container)
     assert {name: found[name] for name in ALIKE} == {name: init[name] for name in ALIKE}

@@ -121,7 +121,7 @@ def test_right_after_start(runtime: Runtime, bundle: Bundle) -> None:
     container = runtime.create(bundle.probe("hold", report=False))
     container.start()
     assert container.exec(PROBE, "exit", "9", check=False).status == 9
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
 
 
 @covers("config/process/14", "runtime/lifecycle/26")
@@ -134,7 +134,7 @@ def test_created_container_starts_afterwards(runtime: Runtime, bundle: Bundle) -
     assert len([name for name in report.verb("list").value if name.isdigit()]) == 2  # init and the probe
     assert not os.path.exists(f"{bundle.rootfs}/marks")
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     with open(f"{bundle.rootfs}/marks", encoding="utf-8") as file:
         assert file.read().count("started") == 1
 

@@ -80,7 +80,7 @@ def lifecycle(runtime: Runtime, bundle: Bundle) -> Records:
     pid = container.pid
     container.start()
     after_start = [kind for kind, lines in read(bundle).items() if lines]
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     names = os.listdir(f"/proc/{pid}/ns")
     namespaces = {name: os.stat(f"/proc/{pid}/ns/{name}").st_ino for name in names}
     root = os.stat(f"/proc/{pid}/root")

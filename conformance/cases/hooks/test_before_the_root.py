@@ -33,4 +33,4 @@ def test_hook_comes_before_chroot(runtime: Runtime, bundle: Bundle, kind: str) -
         record = json.loads(file.readline())
     assert record["container"]["root"] == "/"  # the link in /proc, as the hook sees it
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')

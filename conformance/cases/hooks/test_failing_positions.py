@@ -194,7 +194,7 @@ def test_hooks_that_write_a_lot(runtime: Runtime, bundle: Bundle, make_bundle: C
         mark(bundle, kind, "after")
     container = runtime.create(bundle.probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     container.kill("KILL")
     container.wait_status("stopped")
     container.delete()

@@ -26,7 +26,7 @@ def whole_life(runtime: Runtime, bundle: Bundle, verbs: list[str | None]) -> Ite
     """A container from its create to its delete; its program runs until it is killed."""
     container = runtime.create(bundle.probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     container.kill("KILL")
     container.wait_status("stopped")
     container.delete()
@@ -113,7 +113,7 @@ def test_start_container_hooks_precede_the_program(runtime: Runtime, bundle: Bun
     bundle.hook("startContainer", "append", "/order", "h")
     container = runtime.create(bundle.probe("append /order p -- hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     with open(os.path.join(bundle.rootfs, "order"), encoding="utf-8") as file:
         assert file.read().replace("\n", "") == "hp"
 
@@ -360,7 +360,7 @@ def test_env_in_the_containers_namespaces(runtime: Runtime, bundle: Bundle, kind
     bundle.hook(kind, "probe", "--to", inside, "report", path=path, env=["A=1", "B=two words"])
     container = runtime.create(bundle.probe("hold", report=False), env={"SEATRIAL_CALLER": "1"})
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     with open(outside, encoding="utf-8") as file:
         assert json.loads(file.readline())["env"] == ["A=1", "B=two words"]
 

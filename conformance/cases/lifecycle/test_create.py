@@ -126,7 +126,7 @@ def test_config_is_read_at_create_only(runtime: Runtime, bundle: Bundle, edit: s
     if edit == "deleted":
         os.unlink(os.path.join(bundle.path, "config.json"))
     container.start()
-    output = container.wait_output('"hold"')
+    output = container.wait_output('"verb":"hold"')
     assert '"first"' in output
     assert '"second"' not in output
     container.kill("KILL")

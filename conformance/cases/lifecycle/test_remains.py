@@ -28,7 +28,7 @@ def family(runtime: Runtime, bundle: Bundle) -> tuple[Container, int]:
     bundle.without_namespace("pid")
     container = runtime.create(bundle.probe("child hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     with open(f"/proc/{container.pid}/task/{container.pid}/children", encoding="ascii") as file:
         return container, int(file.read().split()[0])
 
@@ -118,7 +118,7 @@ def test_frozen_parent_does_not_pause_the_container(runtime: Runtime, bundle: Bu
     bundle.linux["cgroupsPath"] = f"/{bundle.name}-above/inner"
     container = runtime.create(bundle.probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     found = control_files.directories_of(container)
     place = found.get("freezer") or found.get("")
     name, frozen, thawed = ("freezer.state", "FROZEN", "THAWED") if "freezer" in found else ("cgroup.freeze", "1", "0")

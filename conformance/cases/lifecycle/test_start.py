@@ -37,7 +37,7 @@ def test_second_start_is_refused_and_has_no_effect(runtime: Runtime, bundle: Bun
     bundle.hook("poststart", "append", bundle.outside("hook"), "ran")
     container = runtime.create(bundle.probe("append /marker ran -- hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     before = container.state()
     result = container.start(check=False)
     assert not result.ok, result.describe()

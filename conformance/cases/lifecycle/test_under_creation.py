@@ -64,4 +64,4 @@ def test_start_and_delete_are_refused(runtime: Runtime, bundle: Bundle) -> None:
     made[0].created.check()
     assert made[0].status() == "created"
     made[0].start()
-    made[0].wait_output('"hold"')
+    made[0].wait_output('"verb":"hold"')

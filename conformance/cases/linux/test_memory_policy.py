@@ -108,7 +108,7 @@ def test_joining_process(runtime: Runtime, bundle: Bundle) -> None:
     """A process that exec adds has the policy too (config-linux.md#memory-policy)."""
     container = create_or_skip(runtime, policy(bundle, "PREFERRED", "0", "STATIC_NODES").probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     result = container.exec("/probe", "report")
     found = parse(result.stdout, result)["mempolicy"]
     assert (found["mode_name"], found["nodes"], found["flags"]) == ("MPOL_PREFERRED", [0], ["MPOL_F_STATIC_NODES"])

@@ -255,7 +255,7 @@ def test_mount_made_inside_stays_inside(runtime: Runtime, bundle: Bundle) -> Non
     bundle.capabilities("CAP_SYS_ADMIN")
     container = runtime.create(bundle.probe("mount tmpfs /mnt tmpfs '' '' -- hold", report=False))
     container.start()
-    output = container.wait_output('"hold"')
+    output = container.wait_output('"verb":"hold"')
     assert '"errno":null' in output.splitlines()[0]
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         assert [line for line in file if f"{bundle.rootfs}/mnt" in line] == []

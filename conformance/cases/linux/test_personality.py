@@ -109,7 +109,7 @@ def test_domain_of_a_joining_process(
     report_or_skip(runtime, domain(make_bundle(), name))
     container = runtime.create(domain(bundle, name).probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     caller(PER_LINUX32 - persona)
     result = container.exec("/probe", "syscall", "personality", "0xffffffff")
     assert parse(result.stdout, result).verbs[0].value == persona

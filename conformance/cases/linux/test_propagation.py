@@ -47,7 +47,7 @@ def held(runtime: Runtime, bundle: Bundle, verbs: str = "") -> Container:
     """A running container whose program has done the verbs and waits."""
     container = runtime.create(bundle.probe(f"{verbs} -- hold" if verbs else "hold"))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     return container
 
 

@@ -111,7 +111,7 @@ def test_log_action_is_in_the_filter(runtime: Runtime, bundle: Bundle, default: 
         allow_all(bundle, rule("SCMP_ACT_LOG"))
     container = runtime.create(bundle.probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     assert any(0x7FFC0000 in values for _, values in filters.attached(container.pid))
 
 

@@ -144,7 +144,7 @@ def test_log_flag_is_on_the_filter(runtime: Runtime, bundle: Bundle, make_bundle
     allow_all(bundle, rule("SCMP_ACT_ERRNO"), flags=flags)
     container = runtime.create(bundle.probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     found = filters.attached(container.pid)
     assert found
     assert bool(found[-1][0] & filters.FLAG_LOG) is wanted

@@ -44,7 +44,7 @@ def running(runtime: Runtime, bundle: Bundle) -> Container:
     """A running container.  The filter may be installed as late as start."""
     container = create_or_skip(runtime, bundle.probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     return container
 
 

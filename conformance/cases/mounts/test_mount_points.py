@@ -50,7 +50,7 @@ def test_umask_of_the_caller_changes_no_modes(runtime: Runtime, bundle: Bundle) 
         os.umask(previous)
     from seatrial.conformance.driver.probe import parse
 
-    found = parse(container.wait_output('"hold"'))
+    found = parse(container.wait_output('"verb":"hold"'))
     assert [oct(verb.value["mode"]) for verb in found.verbs[:4]] == ["0o666", "0o1777", "0o755", "0o644"]
 
 

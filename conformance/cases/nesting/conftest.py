@@ -26,7 +26,7 @@ def nest(outer_bundle: Bundle, runtime: Runtime) -> Iterator[Callable[[], Nested
     def start() -> NestedRuntime:
         outer = runtime.create(outer_bundle)
         outer.start()
-        outer.wait_output('"hold"')
+        outer.wait_output('"verb":"hold"')
         inner = NestedRuntime(outer, runtime)
         inner.journal = runtime.journal
         made.append(inner)

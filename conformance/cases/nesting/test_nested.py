@@ -25,7 +25,7 @@ def running(inner: NestedRuntime, bundle: Bundle) -> Container:
     """An inner container whose program waits."""
     container = inner.create(bundle.probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     return container
 
 

@@ -115,7 +115,7 @@ def test_other_signals_wait_for_resume(runtime: Runtime, bundle: Bundle) -> None
     """SIGTERM does not wake a paused container; after resume it arrives."""
     container = runtime.create(bundle.probe("hold", report=False))
     container.start()
-    container.wait_output("hold")
+    container.wait_output('"verb":"hold"')
     runtime.command("pause", container.id).check()
     container.kill("TERM")
     assert is_still([container.pid])

@@ -30,7 +30,7 @@ def held(runtime: OrdinaryRuntime, bundle: Bundle) -> Container:
     """A running container whose program waits."""
     container = runtime.create(bundle.probe("hold", report=False))
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     return container
 
 
@@ -46,7 +46,7 @@ def test_life_of_a_container(user: OrdinaryRuntime, mine: Bundle) -> None:
     assert of_process(pid, "uid_map") == of_process(pid, "gid_map") == ["0", str(user.uid), "1"]
     assert of_process(pid, "setgroups") == ["deny"]
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     assert container.status() == "running"
     assert not container.delete(check=False).ok
     container.kill("KILL")

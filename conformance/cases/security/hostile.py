@@ -57,5 +57,5 @@ def attempted(runtime: Runtime, bundle: Bundle, **options: Any) -> Container | N
         started.check()
     if not started.ok:
         return None
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     return container

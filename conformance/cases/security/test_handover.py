@@ -108,7 +108,7 @@ def test_joining_process_shows_itself_to_nobody_inside(runtime: Runtime, make_bu
     container = waiting(runtime, joining)
     assert intruder(container.pid) == {"exe": "EACCES", "fd": "EACCES", "mem": "EACCES"}
     container.start()
-    container.wait_output('"hold"')
+    container.wait_output('"verb":"hold"')
     seen = intruder(container.pid)
     if seen != {"exe": "", "fd": "", "mem": ""}:
         raise Finding(f"a process of the container's identity cannot look at the program: {seen}")

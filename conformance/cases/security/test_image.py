@@ -116,7 +116,7 @@ def test_null_of_the_host_is_not_given_away(runtime: Runtime, bundle: Bundle) ->
     try:
         container = runtime.create(bundle.probe("hold", report=False), stdin=fd)
         container.start()
-        container.wait_output('"hold"')
+        container.wait_output('"verb":"hold"')
         container.exec("/probe", "print", "x", stdin=fd, user="1000")
     finally:
         os.close(fd)
